@@ -1,0 +1,176 @@
+//! Ids: opaque text of at most 64 characters, a prefix and a UUIDv7.
+
+use std::{fmt, sync::Arc};
+
+use uuid::Uuid;
+
+/// Longest id in characters, of any kind.
+pub const ID_LENGTH_MAX: usize = 64;
+
+/// The tenant of an installation that has only one.
+pub const TENANT_LOCAL: &str = "local";
+
+/// Text that is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// The text is empty.
+    #[error("must not be empty")]
+    Empty,
+    /// The text is longer than an id may be.
+    #[error("must have at most {ID_LENGTH_MAX} characters")]
+    TooLong,
+    /// The text has characters that no id has.
+    #[error("must consist of {0}")]
+    Characters(&'static str),
+}
+
+/// A new UUIDv7: its high bits are the time, so that new rows land beside each other.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one home of fresh ids")]
+pub fn fresh_uuid() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// Whether the text has the form of an id: 1 to 64 of `A-Z a-z 0-9 _ -`.
+#[must_use]
+pub fn is_opaque_id(text: &str) -> bool {
+    check_opaque(text).is_ok()
+}
+
+fn check_opaque(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > ID_LENGTH_MAX {
+        return Err(IdError::TooLong);
+    }
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Err(IdError::Characters("letters, digits, _ and -"));
+    }
+    Ok(())
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes the text as an id.
+            ///
+            /// # Errors
+            /// [`IdError`] when the text does not have an id's form.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                let check: fn(&str) -> Result<(), IdError> = $check;
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+macro_rules! minted_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        text_id!($(#[$doc])* $name, check_opaque);
+
+        impl $name {
+            /// The id of this kind that the UUID gives.
+            #[must_use]
+            pub fn mint(uuid: Uuid) -> Self {
+                Self(format!(concat!($prefix, "_{}"), uuid.simple()).into())
+            }
+        }
+    };
+}
+
+minted_id!(
+    /// One request to end an account or services, from intake to receipt.
+    CancellationId, "can"
+);
+minted_id!(
+    /// The person whose account or services end. Opaque everywhere outside `identity`.
+    SubjectId, "sbj"
+);
+text_id!(
+    /// One organisation's share of an installation.
+    Tenant, check_opaque
+);
+text_id!(
+    /// The name of a service that must acknowledge cancellations: `[a-z][a-z0-9-]{0,31}`.
+    ParticipantName,
+    |text| {
+        if text.is_empty() {
+            return Err(IdError::Empty);
+        }
+        if text.len() > 32 {
+            return Err(IdError::TooLong);
+        }
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !text.as_bytes()[0].is_ascii_lowercase() || !text.bytes().all(allowed) {
+            return Err(IdError::Characters("a small letter, then small letters, digits and -"));
+        }
+        Ok(())
+    }
+);
+
+impl Tenant {
+    /// The tenant of an installation that has only one.
+    #[must_use]
+    pub fn local() -> Self {
+        Self(TENANT_LOCAL.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_opaque_text_of_at_most_64_characters() {
+        assert!(CancellationId::parse("can_0190").is_ok());
+        assert_eq!(CancellationId::parse(""), Err(IdError::Empty));
+        assert_eq!(CancellationId::parse(&"a".repeat(65)), Err(IdError::TooLong));
+        assert!(matches!(CancellationId::parse("a b"), Err(IdError::Characters(_))));
+        assert!(matches!(CancellationId::parse("é"), Err(IdError::Characters(_))));
+    }
+
+    #[test]
+    fn a_minted_id_has_the_prefix_of_its_kind_and_parses() {
+        let id = SubjectId::mint(fresh_uuid());
+        assert!(id.as_str().starts_with("sbj_"));
+        assert_eq!(SubjectId::parse(id.as_str()), Ok(id));
+    }
+
+    #[test]
+    fn a_participants_name_is_a_small_hyphenated_word() {
+        assert!(ParticipantName::parse("coupon-service").is_ok());
+        for wrong in ["", "9a", "Upper", "a_b", "-a"] {
+            assert!(ParticipantName::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The words every crate shares: ids, instants, money, callers and participants' names.
+//!
+//! Nothing here is async and nothing here does IO. The two impure things every shell needs, the
+//! clock and fresh ids, have their only homes here, so that everything else takes them as values.
+
+mod caller;
+mod id;
+mod money;
+mod time;
+
+pub use caller::{Caller, Role};
+pub use id::{
+    CancellationId, IdError, ParticipantName, SubjectId, TENANT_LOCAL, Tenant, fresh_uuid, is_opaque_id,
+};
+pub use money::{Currency, Money, MoneyError};
+pub use time::{Clock, SystemClock, Timestamp};
