@@ -59,9 +59,9 @@ pub(crate) fn read_or_create<E: From<io::Error>>(
 /// Removes the file, if there is one, durably.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Ok(()) => sync_directory(parent(path)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        // Also when it is gone already: whoever removed it may have ended before this.
+        Ok(()) | Err(_) => sync_directory(parent(path)),
     }
 }
 
