@@ -1,14 +1,19 @@
 //! `cargo xtask`: the project's own chores. One file per subcommand.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+mod dependencies;
 mod process;
+mod proto;
 mod services;
+mod test;
 mod workspace;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The chores of this project")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The chores of this project")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,13 +21,32 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Checks licences and duplicates of what this project depends on, offline.
+    Dependencies,
+    /// Checks the proto files, or releases them.
+    #[command(subcommand)]
+    Proto(proto::Command),
     /// Brings PostgreSQL and Apache Kafka up on loopback, or down again.
     #[command(subcommand)]
     Services(services::Command),
+    /// Runs everything that checks this project, the real engines included.
+    Test,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Dependencies => dependencies::check(),
+        Command::Proto(command) => proto::run(&command),
         Command::Services(command) => services::run(&command),
+        Command::Test => test::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain and no backtrace: who reads this wants to know what failed, not where in here.
+            eprintln!("error: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("  because: {cause}"));
+            ExitCode::FAILURE
+        }
     }
 }

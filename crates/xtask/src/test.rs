@@ -1,0 +1,71 @@
+//! `cargo xtask test`: everything that checks this project, in one go. The first step that fails ends it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::process::run as run_process;
+use crate::services::{self, Addresses, KAFKA_BROKERS, POSTGRES_URL};
+use crate::workspace::{cargo, target};
+use crate::{dependencies, proto};
+
+/// Where tests that run the product as a process find it.
+const BINARY: &str = "EXEUNT_TEST_BINARY";
+
+/// Runs every step and says how long each took.
+pub fn run() -> Result<()> {
+    let mut steps = Steps::default();
+    let outcome = run_steps(&mut steps);
+    eprintln!();
+    for (name, took) in &steps.0 {
+        eprintln!("{:>9.1} s  {name}", took.as_secs_f64());
+    }
+    outcome
+}
+
+/// Cheap steps first; every check that needs no build stands before the builds.
+fn run_steps(steps: &mut Steps) -> Result<()> {
+    steps.run("format", || run_process(cargo()?.args(["fmt", "--all", "--check"])))?;
+    steps.run("proto", proto::check)?;
+    steps.run("clippy", || {
+        run_process(cargo()?.args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    steps.run("dependencies", dependencies::check)?;
+    // Tests of processes need the binary, which `cargo test` builds for its own package only.
+    steps.run("build", || run_process(cargo()?.args(["build", "--package", "exeunt", "--locked"])))?;
+    let (addresses, started) = steps.run("services up", services::up)?;
+    let outcome = steps.run("tests", || tests(&addresses));
+    let ended = if started { steps.run("services down", services::down) } else { Ok(()) };
+    outcome.and(ended)
+}
+
+fn tests(addresses: &Addresses) -> Result<()> {
+    let mut tests = cargo()?;
+    tests.args(["test", "--workspace", "--locked"]);
+    tests.env(BINARY, target()?.join("debug/exeunt"));
+    tests.env(POSTGRES_URL, addresses.postgres_url.as_deref().context("PostgreSQL is not running")?);
+    tests.env(KAFKA_BROKERS, addresses.kafka_brokers.as_deref().context("Kafka is not running")?);
+    run_process(&mut tests)
+}
+
+/// The steps that were run, and how long each took.
+#[derive(Default)]
+struct Steps(Vec<(&'static str, Duration)>);
+
+impl Steps {
+    fn run<T>(&mut self, name: &'static str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+        eprintln!("==> {name}");
+        let start = Instant::now();
+        let outcome = step();
+        self.0.push((name, start.elapsed()));
+        outcome.with_context(|| format!("the step `{name}` failed"))
+    }
+}
