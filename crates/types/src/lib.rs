@@ -6,6 +6,7 @@
 mod caller;
 mod id;
 mod money;
+mod scope;
 mod time;
 
 pub use caller::{Caller, Role};
@@ -13,4 +14,5 @@ pub use id::{
     CancellationId, IdError, ParticipantName, SubjectId, TENANT_LOCAL, Tenant, fresh_uuid, is_opaque_id,
 };
 pub use money::{Currency, Money, MoneyError};
+pub use scope::{Action, Edition, Item, ItemKind, Scope};
 pub use time::{Clock, SystemClock, Timestamp};
