@@ -5,8 +5,8 @@ use bytes::Bytes;
 use types::Timestamp;
 
 use crate::{
-    Append, AppendError, Appended, ListQuery, Listed, LogOffset, Page, ParkedKey, ParkedRecord, Position, Recorded,
-    StoreError, StreamId, Timer,
+    Append, AppendError, Appended, ListQuery, Listed, LogOffset, Page, ParkedKey, ParkedRecord, Position,
+    Recorded, StoreError, StreamId, Timer,
 };
 
 /// What became of one append of a batch. An append that is refused leaves the others of its batch be.

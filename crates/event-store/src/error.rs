@@ -13,8 +13,9 @@ pub enum StoreError {
     /// the next read would not show; try again later.
     #[error("event store is unavailable")]
     Unavailable(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
-    /// What it holds is not what this program wrote.
-    #[error("event store holds something unreadable: {0}")]
+    /// What it holds is not what this program wrote, or what it was given cannot be stored. The same
+    /// call fails again.
+    #[error("event store met something unreadable: {0}")]
     Corrupt(String),
 }
 

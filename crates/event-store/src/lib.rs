@@ -13,14 +13,23 @@
 mod append;
 mod engine;
 mod error;
+mod feed;
+mod options;
 mod record;
+mod store;
+mod tail;
+mod writer;
 
 pub use append::{
-    Append, Appended, Claim, Expected, Guard, Listing, NewEvent, OffsetAdvance, ParkedChange, StreamAppend, TimerChange,
+    Append, Appended, Claim, Expected, Guard, Listing, NewEvent, OffsetAdvance, ParkedChange, StreamAppend,
+    TimerChange,
 };
 pub use engine::{Engine, Verdict};
 pub use error::{AppendError, StoreError};
+pub use options::StoreOptions;
 pub use record::{
-    ListQuery, Listed, LogOffset, Metadata, Page, ParkedKey, ParkedRecord, ParkedState, Position, Recorded, StreamId,
-    Timer,
+    ListQuery, Listed, LogOffset, Metadata, Page, ParkedKey, ParkedRecord, ParkedState, Position, Recorded,
+    StreamId, Timer,
 };
+pub use store::Store;
+pub use tail::Tail;
