@@ -4,6 +4,24 @@
 //! It knows no service. The store is the truth and the log a projection of it: losing every topic
 //! loses nothing. A consumer's offset counts where it commits with its effects, in the database.
 
+mod cloud_event;
+mod consumer;
+mod follower;
 mod log;
+mod murmur2;
+mod relay;
 
-pub use log::{Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicSpec};
+pub use cloud_event::{
+    CE_ID, CE_SEQUENCE, CE_SOURCE, CE_SPECVERSION, CE_SUBJECT, CE_TIME, CONTENT_TYPE, CloudEvent,
+    TRACEPARENT, cloud_event,
+};
+pub use consumer::{
+    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions, Decision, Expectation,
+    Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
+};
+pub use follower::{Follow, FollowError, Follower};
+pub use log::{
+    Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicSpec,
+};
+pub use murmur2::partition_of;
+pub use relay::{Publish, Relay};

@@ -54,7 +54,10 @@ impl Record {
     /// A header's value as text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| &**key == name).and_then(|(_, value)| std::str::from_utf8(value).ok())
+        self.headers
+            .iter()
+            .find(|(key, _)| &**key == name)
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 }
 

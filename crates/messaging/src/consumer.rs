@@ -1,0 +1,282 @@
+//! The batch consumer: empties a subscription into a store, exactly once for what the store holds.
+//!
+//! A batch is what gathered while the last one committed. Its streams are loaded in one query, its
+//! records decided in memory and in order, and everything they lead to commits in one append with
+//! the offsets (compare-and-set). What cannot be handled parks with its key; an outage pauses.
+
+mod commit;
+mod draft;
+mod handler;
+mod lane;
+mod options;
+mod replay;
+mod working;
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use event_store::{Store, StoreError};
+use tokio::{
+    sync::{Notify, watch},
+    time::MissedTickBehavior,
+};
+use tokio_util::sync::CancellationToken;
+use types::Clock;
+
+pub use handler::{
+    Decision, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
+};
+pub use options::{ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions};
+
+pub(crate) use self::options::BackOff;
+use self::{
+    draft::panicked,
+    lane::{Item, Lane},
+    working::Working,
+};
+use crate::{Assignment, ConsumedLog, Delivery, EventLog, LogError, Record, Subscription};
+
+/// Reads one subscription and commits what its records lead to.
+pub struct BatchConsumer<H: Handler> {
+    store: Store,
+    log: Arc<dyn EventLog>,
+    subscription: Subscription,
+    handler: Arc<H>,
+    clock: Arc<dyn Clock>,
+    options: ConsumerOptions,
+    health: watch::Sender<ConsumerHealth>,
+    wake: Arc<Notify>,
+}
+
+/// Why the work on a batch ended early.
+enum Stop {
+    /// The process stops.
+    Shutdown,
+    /// The consumer cannot go on.
+    Failed(ConsumerError),
+}
+
+impl<H: Handler> BatchConsumer<H> {
+    /// A consumer of that subscription; its group's name is the consumer's name in the store.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        log: Arc<dyn EventLog>,
+        subscription: Subscription,
+        handler: Arc<H>,
+        clock: Arc<dyn Clock>,
+        options: ConsumerOptions,
+    ) -> Self {
+        let (health, _) = watch::channel(ConsumerHealth::default());
+        Self { store, log, subscription, handler, clock, options, health, wake: Arc::new(Notify::new()) }
+    }
+
+    /// What others may hold on to while it runs.
+    #[must_use]
+    pub fn handle(&self) -> ConsumerHandle {
+        ConsumerHandle { wake: self.wake.clone(), health: self.health.subscribe() }
+    }
+
+    /// Runs until shutdown; a batch that is not committed by then will be read again.
+    ///
+    /// # Errors
+    /// [`ConsumerError`] when going on is of no use; an outage is not that.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+        let mut pause = BackOff::new(&self.options);
+        let log = loop {
+            match self.log.subscribe(self.subscription.clone()).await {
+                Ok(log) => break log,
+                Err(LogError::Unavailable(cause)) => {
+                    tracing::warn!(group = %self.subscription.group, %cause, "cannot join the group yet");
+                    if !pause.wait(&shutdown).await {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let working = Working::new(self.options.cached_streams_max);
+        let mut worker = Worker {
+            log,
+            shutdown,
+            working,
+            lanes: Vec::new(),
+            kinds: HashMap::new(),
+            parked_pending: false,
+            consumer: self,
+        };
+        match worker.run().await {
+            Ok(()) | Err(Stop::Shutdown) => Ok(()),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+}
+
+/// A running consumer.
+struct Worker<H: Handler> {
+    consumer: BatchConsumer<H>,
+    log: Box<dyn ConsumedLog>,
+    shutdown: CancellationToken,
+    working: Working<H::State>,
+    lanes: Vec<Lane>,
+    kinds: HashMap<String, Arc<str>>,
+    /// Whether a replay is under way that did not fit into one batch.
+    parked_pending: bool,
+}
+
+impl<H: Handler> Worker<H> {
+    async fn run(&mut self) -> Result<(), Stop> {
+        let mut check = tokio::time::interval(self.consumer.options.parked_check);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let wake = self.consumer.wake.clone();
+        let shutdown = self.shutdown.clone();
+        let mut pause = BackOff::new(&self.consumer.options);
+        let records_max = self.consumer.options.batch_records_max;
+        loop {
+            if self.parked_pending {
+                wake.notify_one();
+            }
+            let delivery = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = wake.notified() => { self.check_parked().await?; continue }
+                _ = check.tick() => { self.check_parked().await?; continue }
+                delivery = self.log.next(records_max) => delivery,
+            };
+            match delivery {
+                Ok(Delivery::Records(records)) => {
+                    pause.reset();
+                    let items = self.admit(records);
+                    let _ = self.process(items, false).await?;
+                }
+                Ok(Delivery::Assigned(partitions)) => self.assigned(partitions).await?,
+                Ok(Delivery::Revoked(partitions)) => self.revoked(&partitions),
+                Err(error) => self.failed(error, &mut pause).await?,
+            }
+        }
+    }
+
+    /// Takes partitions over: from where the database says, with the keys that are parked there.
+    async fn assigned(&mut self, partitions: Vec<Assignment>) -> Result<(), Stop> {
+        // Another member may have written to their streams.
+        self.working.clear();
+        let rows = self.offsets().await?;
+        for assignment in partitions {
+            let parked = self.parked_keys(&assignment.topic, assignment.partition).await?;
+            let keys: HashSet<_> = parked.into_iter().map(|(key, _)| key.key).collect();
+            let row = rows
+                .iter()
+                .find(|row| row.topic == assignment.topic && row.partition == assignment.partition);
+            let lane = Lane::new(assignment, row, keys, self.consumer.options.parked_window);
+            self.lanes.retain(|other| !other.is(&lane.topic, lane.partition));
+            self.lanes.push(lane);
+            self.start(self.lanes.len() - 1).await?;
+        }
+        self.report();
+        Ok(())
+    }
+
+    fn revoked(&mut self, partitions: &[(Arc<str>, i32)]) {
+        self.working.clear();
+        self.lanes.retain(|lane| !partitions.iter().any(|(topic, partition)| lane.is(topic, *partition)));
+        self.report();
+    }
+
+    /// Reads a partition from where its lane stands.
+    async fn start(&mut self, lane: usize) -> Result<(), Stop> {
+        let mut pause = BackOff::new(&self.consumer.options);
+        loop {
+            let Lane { topic, partition, .. } = &self.lanes[lane];
+            match self.log.start(topic, *partition, self.lanes[lane].start()).await {
+                Ok(()) => return Ok(()),
+                Err(error @ LogError::OffsetLost { .. }) => return self.failed(error, &mut pause).await,
+                Err(error) => self.failed(error, &mut pause).await?,
+            }
+        }
+    }
+
+    /// Answers an error of the log: waits for it to pass, stops the partition concerned, or gives up.
+    async fn failed(&mut self, error: LogError, pause: &mut BackOff) -> Result<(), Stop> {
+        match error {
+            LogError::OffsetLost { ref topic, partition, .. } => {
+                let found = self.lanes.iter_mut().find(|lane| lane.is(topic, partition));
+                if let Some(lane) = found
+                    && lane.stopped.is_none()
+                {
+                    tracing::error!(group = %self.consumer.subscription.group, %error, "partition stops");
+                    lane.stopped = Some("OFFSET_LOST".into());
+                    self.report();
+                }
+                Ok(())
+            }
+            LogError::Unavailable(cause) => self.pause("event log", cause.as_ref(), pause).await,
+            LogError::Fenced | LogError::Refused(_) | LogError::Oversize { .. } => {
+                Err(Stop::Failed(error.into()))
+            }
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(
+        &self,
+        what: &str,
+        cause: &(dyn std::error::Error + Send + Sync),
+        pause: &mut BackOff,
+    ) -> Result<(), Stop> {
+        tracing::warn!(group = %self.consumer.subscription.group, what, %cause, "consumer pauses");
+        self.consumer.health.send_modify(|health| health.paused = Some(what.into()));
+        if pause.wait(&self.shutdown).await { Ok(()) } else { Err(Stop::Shutdown) }
+    }
+
+    /// Waits before the next attempt when the store did not answer.
+    async fn store_failed(&self, error: &StoreError, pause: &mut BackOff) -> Result<(), Stop> {
+        self.pause("event store", error, pause).await
+    }
+
+    /// Takes records that are still to be handled, and routes them.
+    fn admit(&mut self, records: Vec<Record>) -> Vec<Item> {
+        let mut items = Vec::with_capacity(records.len());
+        for record in records {
+            let place = self.lanes.iter().position(|lane| lane.is(&record.topic, record.partition));
+            let Some(lane) = place else { continue };
+            if record.offset < self.lanes[lane].next || self.lanes[lane].stopped.is_some() {
+                continue;
+            }
+            let incarnation = self.lanes[lane].incarnation.clone();
+            items.push(self.route(record, lane, incarnation));
+        }
+        items
+    }
+
+    fn route(&self, record: Record, lane: usize, incarnation: Arc<str>) -> Item {
+        let routed = catch_unwind(AssertUnwindSafe(|| self.consumer.handler.route(&record)));
+        let (route, poison) = match routed {
+            Ok(Ok(stream)) => (Some(stream), None),
+            Ok(Err(poison)) => (None, Some(poison)),
+            Err(panic) => (None, Some(panicked(panic.as_ref()))),
+        };
+        Item { record, incarnation, lane, route, poison, claimed: 0 }
+    }
+
+    /// Tells the health watch how things are.
+    fn report(&self) {
+        let stopped = self.lanes.iter().filter_map(|lane| {
+            lane.stopped.as_ref().map(|cause| (lane.topic.clone(), lane.partition, cause.clone()))
+        });
+        let stopped: Vec<_> = stopped.collect();
+        let parked_keys = self.lanes.iter().map(|lane| lane.parked.len()).sum();
+        let assigned = self.lanes.len();
+        self.consumer.health.send_if_modified(|health| {
+            let now = ConsumerHealth { stopped, paused: None, parked_keys, assigned };
+            let changed = *health != now;
+            *health = now;
+            changed
+        });
+    }
+}
+
+/// The longest the consumer waits for a replay or a discard to be noticed.
+const PARKED_CHECK_MAX: Duration = Duration::from_millis(500);

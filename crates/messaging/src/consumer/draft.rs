@@ -1,0 +1,394 @@
+//! Decides a batch in memory, in order: what one record did, the next one sees.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use event_store::{
+    Append, Expected, Guard, LogOffset, NewEvent, OffsetAdvance, ParkedChange, ParkedRecord, ParkedState,
+    Position, Recorded, StreamAppend, StreamId, TimerChange,
+};
+use types::Timestamp;
+
+use super::{
+    Decision, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
+    lane::{Item, Lane},
+    working::{Closed, Working},
+};
+use crate::Message;
+
+/// The cause of those that stand behind a parked record of their key.
+pub(crate) const BEHIND: &str = "behind";
+/// A handler panicked over it.
+pub(crate) const HANDLER_PANICKED: &str = "HANDLER_PANICKED";
+/// A stream that it needs holds an event that cannot be read.
+pub(crate) const UNREADABLE_EVENT: &str = "UNREADABLE_EVENT";
+
+/// What a batch leads to, ready to commit.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) append: Append,
+    pub(crate) replies: Vec<Message>,
+    /// How many of the batch's records it covers; the rest waits for it to commit.
+    pub(crate) covers: usize,
+    /// Which record wants each claim.
+    pub(crate) claimants: HashMap<String, usize>,
+    /// Keys that it parks: lane and key.
+    pub(crate) parks: HashSet<(usize, Bytes)>,
+    /// Records that it parks for themselves, and how many it handles, by lane.
+    pub(crate) poisoned: Vec<usize>,
+    pub(crate) handled: Vec<usize>,
+    /// The record with the largest event.
+    pub(crate) largest: Option<(usize, usize)>,
+    streams: HashMap<StreamId, usize>,
+    guards: HashMap<StreamId, u64>,
+    timers: HashMap<(StreamId, Arc<str>), usize>,
+    listings: HashMap<(StreamId, Arc<str>), usize>,
+}
+
+/// What came of deciding a batch.
+pub(crate) enum Drafted {
+    /// It can commit.
+    Ready(Box<Draft>),
+    /// These streams are needed first, each with the record that asked.
+    Missing(Vec<(StreamId, usize)>),
+}
+
+/// What one record came to.
+enum Step {
+    Applied,
+    /// The record must see what the draft holds as committed: the draft ends before it.
+    Cut,
+    Missing(Vec<StreamId>),
+    /// It cannot be handled. `tainted` says that the draft has parts of it and must be begun again.
+    Poisoned {
+        poison: Poison,
+        tainted: bool,
+    },
+}
+
+/// What deciding needs besides the batch.
+pub(crate) struct Drafter<'a, H: Handler> {
+    pub(crate) handler: &'a H,
+    pub(crate) consumer: &'a Arc<str>,
+    pub(crate) lanes: &'a [Lane],
+    pub(crate) working: &'a mut Working<H::State>,
+    /// Types' names as the store gives them, so that folding allocates none.
+    pub(crate) kinds: &'a mut HashMap<String, Arc<str>>,
+    pub(crate) now: Timestamp,
+    /// Whether these are parked records that are tried again: each is removed when it is handled,
+    /// and the first that fails ends it.
+    pub(crate) replay: bool,
+}
+
+impl<H: Handler> Drafter<'_, H> {
+    /// Decides the records in order.
+    pub(crate) fn draft(&mut self, items: &mut [Item]) -> Drafted {
+        'again: loop {
+            self.working.restart();
+            let mut draft = Draft::default();
+            let mut missing: Vec<(StreamId, usize)> = Vec::new();
+            let mut index = 0;
+            while index < items.len() {
+                if self.parks_behind(&items[index], &draft) {
+                    self.park(&mut draft, &items[index], BEHIND);
+                    index += 1;
+                    continue;
+                }
+                let step = match &items[index].poison {
+                    Some(poison) => Step::Poisoned { poison: poison.clone(), tainted: false },
+                    None => self.step(&mut draft, index, &items[index], missing.is_empty()),
+                };
+                match step {
+                    Step::Applied => {}
+                    Step::Cut if missing.is_empty() => break,
+                    Step::Cut => {}
+                    Step::Missing(streams) => {
+                        missing.extend(streams.into_iter().map(|stream| (stream, index)))
+                    }
+                    Step::Poisoned { poison, tainted } => {
+                        items[index].poison = Some(poison);
+                        if tainted {
+                            continue 'again;
+                        }
+                        self.park_poisoned(&mut draft, &items[index]);
+                        if self.replay {
+                            index += 1;
+                            break;
+                        }
+                    }
+                }
+                index += 1;
+            }
+            if !missing.is_empty() {
+                return Drafted::Missing(missing);
+            }
+            draft.covers = index;
+            self.finish(&mut draft, items);
+            return Drafted::Ready(Box::new(draft));
+        }
+    }
+
+    fn parks_behind(&self, item: &Item, draft: &Draft) -> bool {
+        if self.replay {
+            return false;
+        }
+        let parked = &self.lanes[item.lane].parked;
+        (!parked.is_empty() && parked.contains(&item.record.key))
+            || (!draft.parks.is_empty() && draft.parks.contains(&(item.lane, item.record.key.clone())))
+    }
+
+    /// Decides one record. With `apply` false it only finds out what is missing.
+    fn step(&mut self, draft: &mut Draft, index: usize, item: &Item, apply: bool) -> Step {
+        let read = RefCell::new(Vec::new());
+        let streams = Streams { working: &*self.working, read: &read };
+        let decided = catch_unwind(AssertUnwindSafe(|| self.handler.decide(&item.record, &streams)));
+        let decision = match decided {
+            Ok(Ok(decision)) => decision,
+            Ok(Err(Undecided::Poison(poison))) => return Step::Poisoned { poison, tainted: false },
+            Ok(Err(Undecided::Missing(Missing(stream)))) => return self.lacks(vec![stream]),
+            Err(panic) => return Step::Poisoned { poison: panicked(panic.as_ref()), tainted: false },
+        };
+        let read = read.into_inner();
+        let lacking = self.lacking(&decision);
+        if !lacking.is_empty() {
+            return self.lacks(lacking);
+        }
+        if !apply {
+            return Step::Applied;
+        }
+        let answers_from_draft =
+            !decision.replies.is_empty() && read.iter().any(|stream| self.working.is_drafted(stream));
+        if answers_from_draft || decision.claims.iter().any(|claim| draft.claimants.contains_key(&claim.key))
+        {
+            return Step::Cut;
+        }
+        self.apply(draft, index, item, decision, &read)
+    }
+
+    /// Streams that a decision rests on without having looked at them, and that are not loaded.
+    fn lacking(&self, decision: &Decision) -> Vec<StreamId> {
+        let written = decision.events.iter().filter(|events| events.expected == Expectation::AsLoaded);
+        let rests_on = written.map(|events| &events.stream).chain(&decision.guards);
+        rests_on.filter(|stream| self.working.get(stream).is_none()).cloned().collect()
+    }
+
+    fn lacks(&self, streams: Vec<StreamId>) -> Step {
+        for stream in &streams {
+            match self.working.closed(stream) {
+                Some(Closed::Unseen) => return Step::Cut,
+                Some(Closed::Unreadable(unreadable)) => {
+                    return Step::Poisoned { poison: unread(stream, unreadable), tainted: false };
+                }
+                None => {}
+            }
+        }
+        Step::Missing(streams)
+    }
+
+    fn apply(
+        &mut self,
+        draft: &mut Draft,
+        index: usize,
+        item: &Item,
+        decision: Decision,
+        read: &[StreamId],
+    ) -> Step {
+        let Decision { events, guards, claims, timers, listings, replies } = decision;
+        for stream in guards {
+            let version = self.working.get(&stream).map_or(0, |(_, version)| version);
+            if !self.working.is_drafted(&stream) {
+                draft.guards.insert(stream, version);
+            }
+        }
+        // What was kept from an earlier batch may be stale, and a decision that writes nothing there
+        // would never find out.
+        for stream in read {
+            if let Some(version) = self.working.unsure(stream) {
+                draft.guards.insert(stream.clone(), version);
+            }
+        }
+        for events in events {
+            if let Err((stream, unreadable)) = self.write(draft, index, events) {
+                return Step::Poisoned { poison: unread(&stream, &unreadable), tainted: true };
+            }
+        }
+        for claim in claims {
+            draft.claimants.insert(claim.key.clone(), index);
+            draft.append.claims.push(claim);
+        }
+        for timer in timers {
+            let (TimerChange::Set { stream, kind, .. } | TimerChange::Clear { stream, kind }) = &timer;
+            let place = (stream.clone(), kind.clone());
+            put(&mut draft.timers, &mut draft.append.timers, place, timer);
+        }
+        for mut listing in listings {
+            let place = (listing.stream.clone(), listing.list.clone());
+            if let Some(at) = draft.listings.get(&place) {
+                listing.since = draft.append.listings[*at].since;
+            }
+            put(&mut draft.listings, &mut draft.append.listings, place, listing);
+        }
+        draft.replies.extend(replies);
+        draft.handled.push(item.lane);
+        if self.replay {
+            draft.append.parked.push(ParkedChange::Remove {
+                key: self.lanes[item.lane].key(self.consumer, item.record.key.clone()),
+                incarnation: item.incarnation.clone(),
+                offset: item.record.offset,
+            });
+        }
+        Step::Applied
+    }
+
+    /// Adds events to the draft, and folds them where the stream is loaded.
+    fn write(
+        &mut self,
+        draft: &mut Draft,
+        index: usize,
+        new: StreamEvents,
+    ) -> Result<(), (StreamId, Unreadable)> {
+        let StreamEvents { stream, expected, metadata, at, events } = new;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let largest = events.iter().map(|event| event.payload.len()).max().unwrap_or(0);
+        if draft.largest.is_none_or(|(bytes, _)| bytes < largest) {
+            draft.largest = Some((largest, index));
+        }
+        let seen = expected == Expectation::AsLoaded || self.working.is_drafted(&stream);
+        let mut version = 0;
+        if seen {
+            let (state, base) = self.working.take(&stream).unwrap_or_default();
+            version = base;
+            let mut folded = Ok(state);
+            for (number, event) in (base + 1..).zip(&events) {
+                let recorded = Recorded {
+                    position: Position::default(),
+                    stream: stream.clone(),
+                    version: number,
+                    id: event.id,
+                    kind: self.kind(event),
+                    schema: event.schema,
+                    at,
+                    metadata: metadata.clone(),
+                    payload: event.payload.clone(),
+                };
+                folded = folded.and_then(|state| fold(self.handler, state, &recorded));
+            }
+            match folded {
+                Ok(state) => self.working.draft(stream.clone(), state, base + events.len() as u64),
+                Err(unreadable) => return Err((stream, unreadable)),
+            }
+        } else {
+            self.working.append_unseen(stream.clone());
+        }
+        match draft.streams.get(&stream) {
+            Some(at) => draft.append.streams[*at].events.extend(events),
+            None => {
+                draft.streams.insert(stream.clone(), draft.append.streams.len());
+                let expected = if seen { Expected::Exactly(version) } else { Expected::Any };
+                draft.append.streams.push(StreamAppend { stream, expected, metadata, at, events });
+            }
+        }
+        Ok(())
+    }
+
+    fn kind(&mut self, event: &NewEvent) -> Arc<str> {
+        if let Some(kind) = self.kinds.get(&*event.kind) {
+            return kind.clone();
+        }
+        let kind: Arc<str> = Arc::from(&*event.kind);
+        self.kinds.insert(event.kind.clone().into_owned(), kind.clone());
+        kind
+    }
+
+    fn park_poisoned(&self, draft: &mut Draft, item: &Item) {
+        let Some(poison) = &item.poison else { return };
+        draft.poisoned.push(item.lane);
+        self.park(draft, item, &poison.cause);
+    }
+
+    fn park(&self, draft: &mut Draft, item: &Item, cause: &str) {
+        let record = &item.record;
+        draft.parks.insert((item.lane, record.key.clone()));
+        draft.append.parked.push(ParkedChange::Park(ParkedRecord {
+            consumer: self.consumer.clone(),
+            topic: record.topic.clone(),
+            partition: record.partition,
+            incarnation: item.incarnation.clone(),
+            offset: record.offset,
+            key: record.key.clone(),
+            headers: record.headers.clone(),
+            payload: record.payload.clone(),
+            cause: cause.into(),
+            at: self.now,
+            state: ParkedState::Parked,
+        }));
+    }
+
+    /// Guards what is read only, and moves the offsets on.
+    fn finish(&self, draft: &mut Draft, items: &[Item]) {
+        for (stream, version) in std::mem::take(&mut draft.guards) {
+            match draft.streams.get(&stream).map(|at| &mut draft.append.streams[*at].expected) {
+                Some(Expected::Exactly(_)) => {}
+                Some(expected) => *expected = Expected::Exactly(version),
+                None => draft.append.guards.push(Guard { stream, version }),
+            }
+        }
+        let mut nexts: Vec<Option<i64>> = vec![None; self.lanes.len()];
+        for item in &items[..draft.covers] {
+            nexts[item.lane] = Some(item.record.offset + 1);
+        }
+        for (lane, next) in self.lanes.iter().zip(nexts) {
+            let Some(next) = next else { continue };
+            let to = match (&lane.row, self.replay) {
+                // A replay moves nothing, but commits only while the partition is this consumer's.
+                (Some((incarnation, at)), true) => {
+                    LogOffset { incarnation: incarnation.clone(), ..lane.offset(self.consumer, *at) }
+                }
+                (None, true) => continue,
+                (_, false) => lane.offset(self.consumer, next),
+            };
+            draft.append.offsets.push(OffsetAdvance { from: lane.row.clone(), to });
+        }
+    }
+}
+
+/// Folds one event; a panic makes it unreadable.
+pub(crate) fn fold<H: Handler>(
+    handler: &H,
+    state: H::State,
+    event: &Recorded,
+) -> Result<H::State, Unreadable> {
+    catch_unwind(AssertUnwindSafe(|| handler.evolve(state, event))).unwrap_or_else(|panic| {
+        Err(Unreadable { kind: event.kind.clone(), detail: panicked(panic.as_ref()).detail })
+    })
+}
+
+/// What to say of a panic.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Poison {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Poison::new(HANDLER_PANICKED, text.unwrap_or("no message"))
+}
+
+fn unread(stream: &StreamId, unreadable: &Unreadable) -> Poison {
+    Poison::new(UNREADABLE_EVENT, format!("stream {stream}: {unreadable}"))
+}
+
+/// Sets an entry, once per place.
+fn put<K: std::hash::Hash + Eq, T>(places: &mut HashMap<K, usize>, entries: &mut Vec<T>, place: K, entry: T) {
+    match places.get(&place) {
+        Some(at) => entries[*at] = entry,
+        None => {
+            places.insert(place, entries.len());
+            entries.push(entry);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One assigned partition: where it stands, which of its keys are parked, how much of it parks.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use event_store::{LogOffset, ParkedKey, StreamId};
+
+use super::Poison;
+use crate::{Assignment, Record};
+
+/// One assigned partition.
+pub(crate) struct Lane {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) incarnation: Arc<str>,
+    /// What stands in the database: incarnation and next.
+    pub(crate) row: Option<(Arc<str>, i64)>,
+    /// The lowest offset that is still to be handled.
+    pub(crate) next: i64,
+    /// Keys with parked records. Only this consumer parks them, so it knows them all.
+    pub(crate) parked: HashSet<Bytes>,
+    /// Why nothing of it is handled any more.
+    pub(crate) stopped: Option<Arc<str>>,
+    outcomes: Outcomes,
+}
+
+impl Lane {
+    /// A partition just assigned, and what the database says of it. Another incarnation in the row
+    /// means another topic of the same name: it is read from its beginning.
+    pub(crate) fn new(
+        assignment: Assignment,
+        row: Option<&LogOffset>,
+        parked: HashSet<Bytes>,
+        window: usize,
+    ) -> Self {
+        let Assignment { topic, partition, incarnation } = assignment;
+        let mut lane = Self {
+            topic,
+            partition,
+            incarnation,
+            row: None,
+            next: 0,
+            parked,
+            stopped: None,
+            outcomes: Outcomes::new(window),
+        };
+        lane.stand(row);
+        lane
+    }
+
+    /// Takes over what stands in the database.
+    pub(crate) fn stand(&mut self, row: Option<&LogOffset>) {
+        self.row = row.map(|row| (row.incarnation.clone(), row.next));
+        self.next = self.start().unwrap_or(0);
+    }
+
+    /// Where to read from; `None` for the earliest there is.
+    pub(crate) fn start(&self) -> Option<i64> {
+        self.row.as_ref().filter(|(incarnation, _)| *incarnation == self.incarnation).map(|(_, next)| *next)
+    }
+
+    /// Its offset row.
+    pub(crate) fn offset(&self, consumer: &Arc<str>, next: i64) -> LogOffset {
+        LogOffset {
+            consumer: consumer.clone(),
+            topic: self.topic.clone(),
+            partition: self.partition,
+            incarnation: self.incarnation.clone(),
+            next,
+        }
+    }
+
+    /// A key of it.
+    pub(crate) fn key(&self, consumer: &Arc<str>, key: Bytes) -> ParkedKey {
+        ParkedKey { consumer: consumer.clone(), topic: self.topic.clone(), partition: self.partition, key }
+    }
+
+    /// Whether a row or record is of this partition.
+    pub(crate) fn is(&self, topic: &str, partition: i32) -> bool {
+        self.partition == partition && *self.topic == *topic
+    }
+
+    /// Goes on after a stop.
+    pub(crate) fn resume(&mut self) {
+        self.stopped = None;
+        self.outcomes = Outcomes::new(self.outcomes.window);
+    }
+
+    /// Counts a record that was handled or turned out to be poison, and says whether more than the
+    /// share of the latest are poison. Those behind a parked record do not count, or one busy key
+    /// would stop a partition.
+    pub(crate) fn count(&mut self, poison: bool, share_max: f64) -> bool {
+        self.outcomes.push(poison);
+        self.outcomes.is_over(share_max)
+    }
+}
+
+/// The latest outcomes of a partition.
+struct Outcomes {
+    latest: VecDeque<bool>,
+    poison: usize,
+    window: usize,
+}
+
+impl Outcomes {
+    fn new(window: usize) -> Self {
+        Self { latest: VecDeque::with_capacity(window), poison: 0, window: window.max(1) }
+    }
+
+    fn push(&mut self, poison: bool) {
+        if self.latest.len() == self.window {
+            let left = self.latest.pop_front().unwrap_or_default();
+            self.poison -= usize::from(left);
+        }
+        self.latest.push_back(poison);
+        self.poison += usize::from(poison);
+    }
+
+    fn is_over(&self, share_max: f64) -> bool {
+        self.latest.len() == self.window && self.poison as f64 > share_max * self.window as f64
+    }
+}
+
+/// A record on its way through the consumer.
+pub(crate) struct Item {
+    pub(crate) record: Record,
+    /// Which life of the topic it comes from; a parked one may be of an earlier one.
+    pub(crate) incarnation: Arc<str>,
+    /// Where its partition stands among the lanes.
+    pub(crate) lane: usize,
+    /// The stream its decision starts from.
+    pub(crate) route: Option<StreamId>,
+    /// Why it cannot be handled, when that is known.
+    pub(crate) poison: Option<Poison>,
+    /// How often its claims were found taken.
+    pub(crate) claimed: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_counts_only_when_the_window_is_full() {
+        let mut outcomes = Outcomes::new(4);
+        for poison in [true, true, true] {
+            outcomes.push(poison);
+            assert!(!outcomes.is_over(0.5));
+        }
+        outcomes.push(false);
+        assert!(outcomes.is_over(0.5));
+        outcomes.push(false);
+        assert!(!outcomes.is_over(0.5));
+    }
+}
