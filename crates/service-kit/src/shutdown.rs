@@ -46,8 +46,8 @@ impl Signals {
 
 async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> &'static str {
     tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "interrupt",
+        _ = terminate.recv() => "terminate",
     }
 }
 

@@ -18,6 +18,10 @@ const VIOLATIONS_MAX: usize = 40;
 pub mod reason {
     /// Fields of the request are wrong; every one is named.
     pub const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
+    /// The request is not the message that the method takes.
+    pub const MALFORMED_MESSAGE: &str = "MALFORMED_MESSAGE";
+    /// The request has more bytes than the server takes.
+    pub const MESSAGE_TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
     /// As many requests as may be are being answered already.
     pub const OVERLOADED: &str = "OVERLOADED";
     /// The answer took longer than the caller or the server allows.

@@ -11,6 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 use tower::Service;
 use tracing::Instrument;
 use types::Caller;
@@ -86,13 +87,12 @@ impl Edge {
             return response.map(|inner| Body::plain(inner, permit));
         }
         // A refusal keeps its error behind in the extensions, where only this process sees it.
-        match response.extensions_mut().remove::<Status>() {
-            Some(status) => record.end(&status),
-            None => {
-                if let Some(status) = Status::from_header_map(response.headers()) {
-                    record.end(&status);
-                }
+        let status = response.extensions_mut().remove::<Status>();
+        if let Some(status) = status.or_else(|| Status::from_header_map(response.headers())) {
+            if let Some(refusal) = unread(&status) {
+                return refused(refusal, record, is_grpc);
             }
+            record.end(&status);
         }
         response.map(|inner| Body::grpc(inner, permit, record, self.ending.clone()))
     }
@@ -135,6 +135,24 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 /// The answer where the fault is ours: the log has the rest.
 pub(super) fn internal() -> Refusal {
     Refusal::new(Code::Internal, reason::INTERNAL, "the server failed; its log says how")
+}
+
+/// What tonic says of a request that it could not hand to its handler, said as it should be. It is
+/// told from what handlers say by having no reason, which every refusal of ours has.
+fn unread(status: &Status) -> Option<Refusal> {
+    let (code, reason, message) = match status.code() {
+        Code::OutOfRange => {
+            let message = "the request has more bytes than the server takes";
+            (Code::ResourceExhausted, reason::MESSAGE_TOO_LARGE, message)
+        }
+        Code::Internal => {
+            let message = "the request is not the message that the method takes";
+            (Code::InvalidArgument, reason::MALFORMED_MESSAGE, message)
+        }
+        _ => return None,
+    };
+    let own = status.get_details_error_info().is_none();
+    own.then(|| Refusal::new(code, reason, message))
 }
 
 fn overloaded() -> Refusal {

@@ -169,7 +169,7 @@ impl Running {
         Self::start(LIMITS, BOUND).await
     }
 
-    fn client(&self) -> tonic::client::Grpc<Channel> {
+    pub fn client(&self) -> tonic::client::Grpc<Channel> {
         tonic::client::Grpc::new(self.channel.clone())
     }
 

@@ -10,6 +10,7 @@ use service_kit::{Server, config::Limits, reason, server::Drained};
 use tokio::{net::TcpStream, time::timeout};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_prost::ProstCodec;
 use tonic_reflection::pb::{v1, v1alpha};
 use tonic_types::StatusExt;
 
@@ -100,8 +101,25 @@ async fn unknown_grpc_methods_and_services_are_unimplemented() {
 async fn a_message_larger_than_the_limit_is_refused() {
     let running = Running::usual().await;
     let status = running.say(&"x".repeat(LIMITS.message_bytes_max + 1)).await.unwrap_err();
-    assert_eq!(status.code(), Code::OutOfRange);
+    assert_eq!(
+        (status.code(), reason_of(&status).as_str()),
+        (Code::ResourceExhausted, reason::MESSAGE_TOO_LARGE)
+    );
     assert!(running.say(&"x".repeat(1000)).await.is_ok());
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_the_message_are_the_callers_fault() {
+    let running = Running::usual().await;
+    let mut client = running.client();
+    client.ready().await.unwrap();
+    let path = "/test.v1.Echo/Say".parse().unwrap();
+    let codec = ProstCodec::<Vec<u8>, String>::default();
+    let status = client.unary(Request::new(vec![0xff]), path, codec).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason_of(&status).as_str()),
+        (Code::InvalidArgument, reason::MALFORMED_MESSAGE)
+    );
 }
 
 #[tokio::test]
