@@ -11,11 +11,16 @@
 //! - a wake-up is only a hint: a reader that misses every one still reads everything.
 
 mod append;
+mod database;
 mod engine;
 mod error;
 mod feed;
+mod judge;
 mod options;
+mod postgres;
 mod record;
+mod rows;
+mod sqlite;
 mod store;
 mod tail;
 mod writer;

@@ -1,6 +1,6 @@
 //! The store in front of an engine: lets concurrent appends share a transaction, and feeds tails.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{
@@ -13,7 +13,10 @@ use types::Timestamp;
 use crate::{
     Append, AppendError, Appended, Engine, ListQuery, Listed, LogOffset, Page, ParkedChange, ParkedKey,
     ParkedRecord, Position, Recorded, StoreError, StoreOptions, StreamId, Tail, Timer,
+    database::Database,
     feed::Feed,
+    postgres::Postgres,
+    sqlite::Sqlite,
     writer::{Request, Writer},
 };
 
@@ -41,7 +44,8 @@ struct Inner {
 
 impl Store {
     /// Opens `sqlite:<path>` (the file is created) or `postgres://user@host:port/database` (the database is
-    /// created), and brings its tables up to date; any number of processes may do so at once.
+    /// created), and brings its tables up to date; any number of processes may do so at once. A SQLite URL
+    /// may end in `?max_page_count=<pages of 4,096 bytes>`, beyond which the file is full.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when it cannot be reached or created, or the URL names neither.
@@ -287,8 +291,24 @@ async fn relay_hints(engine: Arc<dyn Engine>, feed: Arc<Feed>, mut closing: watc
     }
 }
 
-async fn open_engine(_url: &str, _options: &StoreOptions) -> Result<Arc<dyn Engine>, StoreError> {
-    Err(StoreError::unavailable("not yet"))
+async fn open_engine(url: &str, options: &StoreOptions) -> Result<Arc<dyn Engine>, StoreError> {
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return Ok(Arc::new(Database(Postgres::open(url, options).await?)));
+    }
+    let Some(file) = url.strip_prefix("sqlite:") else {
+        return Err(StoreError::unavailable(
+            "the URL of an event store begins with `sqlite:` or `postgres:`",
+        ));
+    };
+    let (path, query) = file.split_once('?').unwrap_or((file, ""));
+    let pages = match query.split_once('=') {
+        Some(("max_page_count", pages)) => pages.parse().ok(),
+        _ => None,
+    };
+    if pages.is_none() && !query.is_empty() {
+        return Err(StoreError::unavailable("after `?`, a SQLite URL takes `max_page_count=<pages>` only"));
+    }
+    Ok(Arc::new(Database(Sqlite::open(Path::new(path), pages, options).await?)))
 }
 
 fn closed() -> StoreError {

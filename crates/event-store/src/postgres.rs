@@ -1,0 +1,193 @@
+//! PostgreSQL: one connection that writes, a pool that reads, one that listens.
+
+mod commit;
+mod hints;
+mod open;
+
+use std::{any::Any, borrow::Cow, sync::Mutex as StdMutex, time::Duration};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{
+    Append, Position, StoreError, StoreOptions, Verdict,
+    database::{Argument, Dialect, event_columns},
+};
+
+/// A reading connection that was idle for longer is asked whether it still lives.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+/// Beyond the server's own bound on a statement, for an answer that got lost.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Postgres {
+    options: PgConnectOptions,
+    /// Taken out for each commit and put back after it: one that failed or was left in the middle is
+    /// dropped, which rolls back for certain.
+    writer: Mutex<Option<PgConnection>>,
+    readers: PgPool,
+    hints: hints::Hints,
+    answer_wait_max: Duration,
+}
+
+impl Postgres {
+    /// Connects; creates the database when it does not exist.
+    pub(crate) async fn open(url: &str, limits: &StoreOptions) -> Result<Self, StoreError> {
+        let options: PgConnectOptions =
+            url.parse().map_err(|error: sqlx::Error| StoreError::unavailable(error))?;
+        let options = open::session(options, limits);
+        let answer_wait_max = limits.answer_wait_max + ANSWER_GRACE;
+        let connection = timeout(answer_wait_max, open::open(&options))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("PostgreSQL did not answer in time")))?;
+        let readers = PgPoolOptions::new()
+            // Two beside the readers: one listens, one tells.
+            .max_connections(limits.readers_max.max(1) + 2)
+            .acquire_timeout(limits.answer_wait_max)
+            .test_before_acquire(false)
+            .before_acquire(|connection, metadata| {
+                async move {
+                    if metadata.idle_for > IDLE_TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                }
+                .boxed()
+            })
+            .connect_lazy_with(options.clone());
+        let hints = hints::Hints::new(readers.clone());
+        Ok(Self { options, writer: Mutex::new(Some(connection)), readers, hints, answer_wait_max })
+    }
+
+    async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        timeout(self.answer_wait_max, call)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("PostgreSQL did not answer in time")))
+    }
+
+    /// A connection on which a transaction has begun. One that was idle may be dead without our knowing;
+    /// nothing has been sent on it, so a fresh one is tried in its place.
+    async fn begin(&self, idle: Option<PgConnection>) -> Result<(PgConnection, Position), StoreError> {
+        if let Some(mut connection) = idle {
+            match commit::begin(&mut connection).await {
+                Ok(head) => return Ok((connection, head)),
+                Err(error) if is_lost(&error) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        let mut connection = PgConnection::connect_with(&self.options).await.map_err(failed)?;
+        let head = commit::begin(&mut connection).await.map_err(failed)?;
+        Ok((connection, head))
+    }
+}
+
+#[async_trait]
+impl Dialect for Postgres {
+    type Row = PgRow;
+
+    async fn rows(
+        &self,
+        sql: Cow<'static, str>,
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for argument in arguments {
+            query = match *argument {
+                Argument::Text(text) => query.bind(text),
+                Argument::Bytes(bytes) => query.bind(bytes),
+                Argument::Number(number) => query.bind(number),
+                Argument::Small(number) => query.bind(number),
+            };
+        }
+        self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await
+    }
+
+    async fn events_of(&self, streams: &[&str]) -> Result<Vec<PgRow>, StoreError> {
+        let sql = concat!("select ", event_columns!(), " from events e where e.stream = any($1)");
+        let query = sqlx::query(sql).bind(streams);
+        self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await
+    }
+
+    async fn claims_of(&self, keys: &[&str]) -> Result<Vec<PgRow>, StoreError> {
+        let query = sqlx::query(commit::CLAIMS).bind(keys);
+        self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await
+    }
+
+    fn head_sql(&self) -> &'static str {
+        "select head from counter where id = 1"
+    }
+
+    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+        let mut place = self.writer.lock().await;
+        self.bounded(async {
+            let (mut connection, head) = self.begin(place.take()).await?;
+            let judged = commit::finish(&mut connection, head, appends).await?;
+            *place = Some(connection);
+            if judged.head > head {
+                self.hints.committed(judged.head.0);
+            }
+            Ok(judged.verdicts)
+        })
+        .await
+    }
+
+    async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
+        self.bounded(async {
+            let mut connection = PgConnection::connect_with(&self.options).await.map_err(failed)?;
+            let taken: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1, 0))")
+                .bind(name)
+                .fetch_one(&mut connection)
+                .await
+                .map_err(failed)?;
+            if taken {
+                return Ok(Some(Box::new(StdMutex::new(connection)) as Box<dyn Any + Send + Sync>));
+            }
+            let _ = connection.close().await;
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn hinted(&self) {
+        self.hints.hinted().await;
+    }
+
+    async fn close(&self) {
+        // Marks the pool closed, which ends the listener's wait, before the rest is waited for.
+        let closing = self.readers.close();
+        self.hints.close().await;
+        closing.await;
+        if let Some(writer) = self.writer.lock().await.take() {
+            let _ = writer.close().await;
+        }
+    }
+}
+
+/// Whether the connection died, or the server is going.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match open::code(error) {
+        Some(code) => code.starts_with("57P") || code.starts_with("08") || code == "25P03",
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)),
+    }
+}
+
+/// Wrong data, constraints, limits of the program and unknown names come again with the same bytes; all
+/// else passes.
+fn failed(error: sqlx::Error) -> StoreError {
+    let lasting = match open::code(&error) {
+        Some(code) => ["22", "23", "42", "54"].iter().any(|class| code.starts_with(class)),
+        None => matches!(
+            error,
+            sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_)
+        ),
+    };
+    if lasting { StoreError::Corrupt(error.to_string()) } else { StoreError::unavailable(error) }
+}
