@@ -57,7 +57,8 @@ pub fn start(
     let log = services.join("kafka.log");
     let mut server = java(packages, "setsid")?;
     server.arg("kafka.Kafka").arg(&properties).current_dir(&home).stdin(Stdio::null());
-    server.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
+    let both = File::create(&log)?;
+    server.stdout(both.try_clone()?).stderr(both);
     let child = server.spawn().context("Kafka could not be started")?;
     let daemon = Daemon::of(i32::try_from(child.id())?)?;
     Ok(Starting { instance: Instance { port: broker_port, daemon, home }, child, log })
