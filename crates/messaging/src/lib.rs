@@ -6,19 +6,21 @@
 
 mod cloud_event;
 mod consumer;
+mod embedded;
 mod follower;
 mod log;
 mod murmur2;
 mod relay;
 
 pub use cloud_event::{
-    CE_ID, CE_SEQUENCE, CE_SOURCE, CE_SPECVERSION, CE_SUBJECT, CE_TIME, CONTENT_TYPE, CloudEvent,
+    CE_ID, CE_SEQUENCE, CE_SOURCE, CE_SPECVERSION, CE_SUBJECT, CE_TIME, CE_TYPE, CONTENT_TYPE, CloudEvent,
     TRACEPARENT, cloud_event,
 };
 pub use consumer::{
     BatchConsumer, ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions, Decision, Expectation,
     Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
 };
+pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX};
 pub use follower::{Follow, FollowError, Follower};
 pub use log::{
     Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicSpec,

@@ -112,7 +112,7 @@ pub struct Subscription {
 }
 
 /// A partition that was given to a consumer, and which life of its topic it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Assignment {
     /// The topic.
     pub topic: Arc<str>,
