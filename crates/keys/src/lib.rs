@@ -5,6 +5,7 @@
 //! - [`jws`]: compact signatures over bytes, RFC 7515 with `EdDSA` and nothing else.
 //! - [`Vault`]: personal fields under a key per owner; destroying the key erases them.
 //! - [`Secret`]: keyed hashes.
+//! - [`VerificationClaims`]: the token with which a subject confirms a cancellation.
 //!
 //! Nothing here is async. What touches a file blocks until the disk has it; shells call it where
 //! blocking is allowed. No key is ever printed.
@@ -14,11 +15,13 @@ mod jwk;
 pub mod jws;
 mod secret;
 mod signing;
+mod token;
 mod vault;
 
 pub use jwk::{Jwk, JwkError, JwkSet};
 pub use secret::{Kek, Secret, constant_time_eq};
 pub use signing::{PublicKey, SIGNATURE_BYTES, SignatureError, SigningKey, verify_batch};
+pub use token::{TokenError, TokenLevel, VerificationClaims};
 pub use vault::{Vault, VaultError};
 
 use std::path::PathBuf;
