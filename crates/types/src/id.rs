@@ -1,7 +1,5 @@
 //! Ids: opaque text of at most 64 characters, a prefix and a UUIDv7.
 
-use std::{fmt, sync::Arc};
-
 use uuid::Uuid;
 
 /// Longest id in characters, of any kind.
@@ -34,10 +32,14 @@ pub fn fresh_uuid() -> Uuid {
 /// Whether the text has the form of an id: 1 to 64 of `A-Z a-z 0-9 _ -`.
 #[must_use]
 pub fn is_opaque_id(text: &str) -> bool {
-    check_opaque(text).is_ok()
+    check_opaque_id(text).is_ok()
 }
 
-fn check_opaque(text: &str) -> Result<(), IdError> {
+/// The rule of an opaque id: 1 to 64 of `A-Z a-z 0-9 _ -`.
+///
+/// # Errors
+/// [`IdError`] when the text does not have that form.
+pub fn check_opaque_id(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
@@ -50,19 +52,21 @@ fn check_opaque(text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
+/// Makes a type of ids: text that keeps to a rule.
+#[macro_export]
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(::std::sync::Arc<str>);
 
         impl $name {
             /// Takes the text as an id.
             ///
             /// # Errors
-            /// [`IdError`] when the text does not have an id's form.
-            pub fn parse(text: &str) -> Result<Self, IdError> {
-                let check: fn(&str) -> Result<(), IdError> = $check;
+            /// An `IdError` when the text does not have an id's form.
+            pub fn parse(text: &str) -> ::std::result::Result<Self, $crate::IdError> {
+                let check: fn(&str) -> ::std::result::Result<(), $crate::IdError> = $check;
                 check(text)?;
                 Ok(Self(text.into()))
             }
@@ -74,14 +78,14 @@ macro_rules! text_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
@@ -94,14 +98,16 @@ macro_rules! text_id {
     };
 }
 
+/// Makes a type of opaque ids of one kind of thing, with that kind's prefix.
+#[macro_export]
 macro_rules! minted_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
-        text_id!($(#[$doc])* $name, check_opaque);
+        $crate::text_id!($(#[$doc])* $name, $crate::check_opaque_id);
 
         impl $name {
             /// The id of this kind that the UUID gives.
             #[must_use]
-            pub fn mint(uuid: Uuid) -> Self {
+            pub fn mint(uuid: $crate::Uuid) -> Self {
                 Self(format!(concat!($prefix, "_{}"), uuid.simple()).into())
             }
         }
@@ -118,7 +124,7 @@ minted_id!(
 );
 text_id!(
     /// One organisation's share of an installation.
-    Tenant, check_opaque
+    Tenant, check_opaque_id
 );
 text_id!(
     /// The name of a service that must acknowledge cancellations: `[a-z][a-z0-9-]{0,31}`.

@@ -11,8 +11,11 @@ mod time;
 
 pub use caller::{Caller, Role};
 pub use id::{
-    CancellationId, IdError, ParticipantName, SubjectId, TENANT_LOCAL, Tenant, fresh_uuid, is_opaque_id,
+    CancellationId, IdError, ParticipantName, SubjectId, TENANT_LOCAL, Tenant, check_opaque_id, fresh_uuid,
+    is_opaque_id,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use scope::{Action, Edition, Item, ItemKind, Scope};
 pub use time::{Clock, SystemClock, Timestamp};
+/// The UUIDs that ids are minted from.
+pub use uuid::Uuid;
