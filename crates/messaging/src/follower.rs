@@ -197,7 +197,8 @@ impl<'a> Run<'a> {
                     None
                 }
                 _ = look.tick(), if idle => {
-                    if self.is_moved().await { return Ended::Moved; }
+                    let rows = self.follower.store.offsets(&self.consumer).await;
+                    if self.is_moved(rows) { return Ended::Moved; }
                     None
                 }
             };
@@ -285,8 +286,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether somebody else has moved the cursor.
-    async fn is_moved(&self) -> bool {
-        let rows: Result<Vec<LogOffset>, StoreError> = self.follower.store.offsets(&self.consumer).await;
+    fn is_moved(&self, rows: Result<Vec<LogOffset>, StoreError>) -> bool {
         // A store that does not answer now will be asked again.
         rows.is_ok_and(|rows| rows.first() != self.row.as_ref())
     }

@@ -135,7 +135,7 @@ pub enum Delivery {
 
 /// The reading side of one subscription.
 #[async_trait]
-pub trait ConsumedLog: Send {
+pub trait ConsumedLog: Send + Sync {
     /// What comes next: waits until there is something, and then gives what is there, at most `max`
     /// records.
     ///

@@ -1,0 +1,333 @@
+//! The way in for a service's own callers: read an account, or write it. What a write changes for
+//! open cancellations is answered in the same transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use event_store::{
+    Append, AppendError, Claim, Expected, Metadata, NewEvent, Recorded, Store, StreamAppend, StreamId,
+    TimerChange,
+};
+use keys::SigningKey;
+use proto::participant::v1 as pb;
+use types::{Caller, Clock, SubjectId, Timestamp, fresh_uuid};
+
+use crate::{
+    Account, AccountError, Participant, WriteError,
+    account::{Fact, stream_of},
+    decide::{Decided, Draft},
+    error,
+    request::RequestClaim,
+};
+
+/// How often a write decides again when the account moved under it.
+const ATTEMPTS_MAX: usize = 16;
+
+/// How long a subject that nobody has told of yet is waited for.
+const KNOWN_WAIT: Duration = Duration::from_secs(2);
+
+/// How many events are looked at in one go while waiting.
+const TAIL_BATCH: usize = 1_000;
+
+/// One write: who asks for it, and what makes it idempotent.
+#[derive(Debug, Clone)]
+pub struct Write<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The request's own id; empty for none.
+    pub request_id: &'a str,
+    /// A keyed digest of the whole request.
+    pub digest: [u8; 32],
+    /// Whose account.
+    pub subject: &'a SubjectId,
+}
+
+/// What a write did.
+#[derive(Debug, Clone)]
+pub struct Written<S> {
+    /// The account after it; as it is now, when the request had been made before.
+    pub account: Account<S>,
+    /// What the decision left as the way to find its result again.
+    pub reference: String,
+}
+
+/// Every subject's account in this service.
+pub struct Accounts<P: Participant> {
+    pub(crate) store: Store,
+    pub(crate) participant: Arc<P>,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl<P: Participant> Clone for Accounts<P> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            participant: self.participant.clone(),
+            key: self.key.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+impl<P: Participant> Accounts<P> {
+    /// The accounts of that store, answered with that key.
+    #[must_use]
+    pub fn new(store: Store, participant: Arc<P>, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, participant, key, clock }
+    }
+
+    /// The store behind.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The instant now, by this service's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A subject's account. One that nobody has told of yet is awaited for two seconds.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`], or what the store says.
+    pub async fn get(&self, subject: &SubjectId) -> Result<Account<P::State>, AccountError> {
+        Ok(self.load_known(subject).await?.0)
+    }
+
+    /// Whose the thing with that id is.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`], or what the store says.
+    pub async fn subject_of(&self, id: &str) -> Result<SubjectId, AccountError> {
+        let value = self.store.claim(&id_key(id)).await?.ok_or(AccountError::NotFound)?;
+        let text = std::str::from_utf8(&value).map_err(|_| AccountError::NotFound)?;
+        SubjectId::parse(text).map_err(|_| AccountError::NotFound)
+    }
+
+    /// Decides over the account and records what the decision says, the request's id and every
+    /// answer that open cancellations thereby get, together. `decide` may run several times; it
+    /// gives the new facts and a reference by which a repeated request finds the result.
+    ///
+    /// # Errors
+    /// [`WriteError::Rejected`] with what `decide` says, or why the account cannot be written.
+    pub async fn write<R, D>(&self, write: Write<'_>, decide: D) -> Result<Written<P::State>, WriteError<R>>
+    where
+        D: Fn(&P::State, Timestamp) -> Result<(Vec<P::Event>, String), R> + Send,
+    {
+        let claim = RequestClaim::new(write.caller, write.request_id, write.digest);
+        if let Some(reference) = self.made_before(claim.as_ref()).await? {
+            return Ok(Written { account: self.get(write.subject).await?, reference });
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let (account, version) = self.load_known(write.subject).await?;
+            if account.closed.is_some() {
+                return Err(AccountError::Closed.into());
+            }
+            let now = self.clock.now();
+            let (events, reference) = decide(&account.state, now).map_err(WriteError::Rejected)?;
+            let mut draft = Draft::new(&*self.participant, &self.key, now, account);
+            draft.own(events);
+            draft.reconsider();
+            let decided = draft.into_decided();
+            match self.append(&write, claim.as_ref(), version, &decided, now, &reference).await {
+                Ok(()) => return Ok(Written { account: decided.account, reference }),
+                Err(AppendError::Conflict(_)) => {}
+                Err(other) => {
+                    let reference = claimed(claim.as_ref(), other)?;
+                    return Ok(Written { account: self.get(write.subject).await?, reference });
+                }
+            }
+        }
+        Err(AccountError::Conflict.into())
+    }
+
+    /// Opens the account of a subject that exists from now on: for the service that registers them.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn open(
+        &self,
+        write: Write<'_>,
+        known: pb::SubjectKnown,
+        events: Vec<P::Event>,
+    ) -> Result<String, AccountError> {
+        let claim = RequestClaim::new(write.caller, write.request_id, write.digest);
+        if let Some(reference) = self.made_before(claim.as_ref()).await? {
+            return Ok(reference);
+        }
+        let now = self.clock.now();
+        let mut draft = Draft::new(&*self.participant, &self.key, now, Account::default());
+        draft.known(known);
+        draft.own(events);
+        let reference = write.subject.to_string();
+        match self.append(&write, claim.as_ref(), 0, &draft.into_decided(), now, &reference).await {
+            Ok(()) => Ok(reference),
+            Err(other) => claimed(claim.as_ref(), other),
+        }
+    }
+
+    /// Records facts that no caller asked for: an effect outside that is confirmed, a timer that
+    /// fell due. `decide` gives nothing when they are recorded already.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn record<D>(&self, subject: &SubjectId, cause: &str, decide: D) -> Result<(), AccountError>
+    where
+        D: Fn(&P::State, Timestamp) -> (Vec<P::Event>, Vec<TimerChange>) + Send,
+    {
+        for _ in 0..ATTEMPTS_MAX {
+            let (account, version) = self.load(&stream_of(subject)).await?;
+            let now = self.clock.now();
+            let (events, timers) = decide(&account.state, now);
+            let mut draft = Draft::new(&*self.participant, &self.key, now, account);
+            draft.own(events);
+            draft.reconsider();
+            let actor = self.participant.name().as_str().into();
+            let metadata = metadata(types::TENANT_LOCAL.into(), actor, cause.into());
+            let mut append = self.to_append(subject, version, &draft.into_decided(), now, metadata);
+            append.timers.extend(timers);
+            match self.store.append(append).await {
+                Ok(_) => return Ok(()),
+                Err(AppendError::Conflict(_)) => {}
+                Err(other) => return Err(error::of_append(other)),
+            }
+        }
+        Err(AccountError::Conflict)
+    }
+
+    async fn made_before(&self, claim: Option<&RequestClaim>) -> Result<Option<String>, AccountError> {
+        let Some(claim) = claim else { return Ok(None) };
+        let value = self.store.claim(claim.key()).await?;
+        Ok(value.map(|value| claim.same(&value)).transpose()?)
+    }
+
+    async fn append(
+        &self,
+        write: &Write<'_>,
+        claim: Option<&RequestClaim>,
+        version: u64,
+        decided: &Decided<P>,
+        now: Timestamp,
+        reference: &str,
+    ) -> Result<(), AppendError> {
+        let metadata =
+            metadata(write.caller.tenant.as_str().into(), write.caller.name.clone(), write.request_id.into());
+        let mut append = self.to_append(write.subject, version, decided, now, metadata);
+        append.claims.extend(claim.map(|claim| claim.claim(reference)));
+        if append == Append::default() {
+            return Ok(());
+        }
+        self.store.append(append).await.map(drop)
+    }
+
+    fn to_append(
+        &self,
+        subject: &SubjectId,
+        version: u64,
+        decided: &Decided<P>,
+        at: Timestamp,
+        metadata: Arc<Metadata>,
+    ) -> Append {
+        let stream = stream_of(subject);
+        let recorded = to_record(&*self.participant, &stream, subject, &decided.facts);
+        let mut append = Append { timers: recorded.timers, claims: recorded.claims, ..Append::default() };
+        if !recorded.events.is_empty() {
+            let expected = Expected::Exactly(version);
+            append.streams.push(StreamAppend { stream, expected, metadata, at, events: recorded.events });
+        }
+        append
+    }
+
+    async fn load(&self, stream: &StreamId) -> Result<(Account<P::State>, u64), AccountError> {
+        let events = self.store.load(stream).await?;
+        let version = events.last().map_or(0, |event| event.version);
+        let account = events.iter().try_fold(Account::default(), |account, event: &Recorded| {
+            self.participant.fold(account, event).map_err(AccountError::Unreadable)
+        })?;
+        Ok((account, version))
+    }
+
+    async fn load_known(&self, subject: &SubjectId) -> Result<(Account<P::State>, u64), AccountError> {
+        let stream = stream_of(subject);
+        let found = self.load(&stream).await?;
+        if found.0.known.is_some() {
+            return Ok(found);
+        }
+        match tokio::time::timeout(KNOWN_WAIT, self.until_known(&stream)).await {
+            Ok(found) => found,
+            Err(_) => Err(AccountError::NotFound),
+        }
+    }
+
+    async fn until_known(&self, stream: &StreamId) -> Result<(Account<P::State>, u64), AccountError> {
+        let mut tail = self.store.tail(self.store.head().await?);
+        loop {
+            let found = self.load(stream).await?;
+            if found.0.known.is_some() {
+                return Ok(found);
+            }
+            while !tail.next(TAIL_BATCH).await?.iter().any(|event| event.stream == *stream) {}
+        }
+    }
+}
+
+/// A decision as the store takes it.
+#[derive(Default)]
+pub(crate) struct ToRecord {
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) timers: Vec<TimerChange>,
+    pub(crate) claims: Vec<Claim>,
+}
+
+/// Turns facts into events, and derives the timers and ids that they bring.
+pub(crate) fn to_record<P: Participant>(
+    participant: &P,
+    stream: &StreamId,
+    subject: &SubjectId,
+    facts: &[Fact<P::Event>],
+) -> ToRecord {
+    let mut to = ToRecord::default();
+    for fact in facts {
+        let encoded = fact.encode(participant);
+        to.events.push(NewEvent {
+            id: fresh_uuid(),
+            kind: encoded.kind,
+            schema: encoded.schema,
+            payload: encoded.payload,
+        });
+        let Fact::Own(event) = fact else { continue };
+        to.claims.extend(
+            participant.ids(event).iter().map(|id| Claim {
+                key: id_key(id),
+                value: Bytes::copy_from_slice(subject.as_str().as_bytes()),
+            }),
+        );
+        to.timers.extend(participant.timers(event).into_iter().map(|wish| {
+            let (stream, kind) = (stream.clone(), wish.kind.into());
+            match wish.due {
+                Some(due) => TimerChange::Set { stream, kind, due },
+                None => TimerChange::Clear { stream, kind },
+            }
+        }));
+    }
+    to
+}
+
+pub(crate) fn metadata(tenant: Arc<str>, actor: Arc<str>, causation: Arc<str>) -> Arc<Metadata> {
+    Arc::new(Metadata { tenant, actor, causation, correlation: "".into(), traceparent: "".into() })
+}
+
+fn id_key(id: &str) -> String {
+    format!("id/{id}")
+}
+
+/// The result of the same request, when that is what stood in the way of an append.
+fn claimed(claim: Option<&RequestClaim>, error: AppendError) -> Result<String, AccountError> {
+    match (claim, error) {
+        (Some(claim), AppendError::Claimed { key, value }) if key == claim.key() => Ok(claim.same(&value)?),
+        (_, other) => Err(error::of_append(other)),
+    }
+}

@@ -1,0 +1,76 @@
+//! What a participant answers.
+
+use proto::participant::v1::{Failure, Kept, Outcome, Waiting};
+
+/// What became of an instruction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It has happened.
+    Done,
+    /// There was nothing to do, or it had happened already.
+    NothingToDo,
+    /// It has happened, but for what the law demands to keep.
+    Restricted(Vec<Kept>),
+    /// The law exempts it, whole.
+    Exempt(Vec<Kept>),
+    /// Taken on; the end of it will be told.
+    Accepted,
+    /// Somebody must act first.
+    Waiting(Waiting),
+    /// It could not be done.
+    Failed(Failure),
+}
+
+impl Answer {
+    /// The answer's word on the wire.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Done => Outcome::Done,
+            Self::NothingToDo => Outcome::NothingToDo,
+            Self::Restricted(_) => Outcome::Restricted,
+            Self::Exempt(_) => Outcome::Exempt,
+            Self::Accepted => Outcome::Accepted,
+            Self::Waiting(_) => Outcome::Waiting,
+            Self::Failed(_) => Outcome::Failed,
+        }
+    }
+}
+
+/// Whether an outcome is terminal and successful.
+#[must_use]
+pub fn is_success(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Done | Outcome::NothingToDo | Outcome::Exempt | Outcome::Restricted => true,
+        Outcome::Unspecified
+        | Outcome::Waiting
+        | Outcome::Accepted
+        | Outcome::Failed
+        | Outcome::Changed
+        | Outcome::Superseded
+        | Outcome::Assessed => false,
+    }
+}
+
+/// What one instruction makes happen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step<E> {
+    /// New facts.
+    pub events: Vec<E>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+impl<E> Step<E> {
+    /// Facts and the answer to them.
+    #[must_use]
+    pub fn new(events: Vec<E>, answer: Answer) -> Self {
+        Self { events, answer }
+    }
+
+    /// Nothing, successfully.
+    #[must_use]
+    pub fn nothing_to_do() -> Self {
+        Self { events: Vec::new(), answer: Answer::NothingToDo }
+    }
+}

@@ -1,0 +1,306 @@
+//! What a participant does with an instruction, or when its facts change. Plain functions: the
+//! clock's time and the signing key come in as values.
+
+use keys::SigningKey;
+use proto::participant::v1 as pb;
+use types::{CancellationId, Scope, Timestamp};
+
+use crate::{
+    Account, Answer, Assessed, Case, CaseRecord, Participant, Phase, Step,
+    account::{Fact, case_of},
+    contract, is_success,
+};
+
+/// How often cases may move each other within one decision.
+const ROUNDS_MAX: usize = 8;
+
+type Go<P> = fn(&P, &Case, &<P as Participant>::State, Timestamp) -> Step<<P as Participant>::Event>;
+
+/// What one decision adds, and what is sent again without adding anything.
+#[derive(Debug)]
+pub struct Decided<P: Participant> {
+    pub(crate) account: Account<P::State>,
+    pub(crate) facts: Vec<Fact<P::Event>>,
+    pub(crate) replies: Vec<pb::SignedAcknowledgement>,
+}
+
+/// A decision in the making: facts are applied as they are added, so that later steps see them.
+pub(crate) struct Draft<'a, P: Participant> {
+    participant: &'a P,
+    key: &'a SigningKey,
+    now: Timestamp,
+    decided: Decided<P>,
+}
+
+impl<'a, P: Participant> Draft<'a, P> {
+    pub(crate) fn new(
+        participant: &'a P,
+        key: &'a SigningKey,
+        now: Timestamp,
+        account: Account<P::State>,
+    ) -> Self {
+        let decided = Decided { account, facts: Vec::new(), replies: Vec::new() };
+        Self { participant, key, now, decided }
+    }
+
+    pub(crate) fn into_decided(self) -> Decided<P> {
+        self.decided
+    }
+
+    fn add(&mut self, fact: Fact<P::Event>) {
+        let account = std::mem::take(&mut self.decided.account);
+        self.decided.account = account.apply(self.participant, &fact);
+        self.decided.facts.push(fact);
+    }
+
+    pub(crate) fn known(&mut self, known: pb::SubjectKnown) {
+        if self.decided.account.known.is_none() {
+            self.add(Fact::Known(known));
+        }
+    }
+
+    pub(crate) fn own(&mut self, events: impl IntoIterator<Item = P::Event>) {
+        for event in events {
+            self.add(Fact::Own(event));
+        }
+    }
+
+    /// Answers an instruction. Every command is answered in every state.
+    pub(crate) fn instruct(&mut self, instruction: &pb::Instruction) {
+        let Some(case) = case_of(instruction) else { return };
+        let record = self.decided.account.cases.get(&case.cancellation).cloned();
+        match record {
+            Some(record) if instruction.epoch < record.epoch => {
+                let answer = self.acknowledgement(instruction, &record.case, 1, pb::Outcome::Superseded);
+                self.decided.replies.push(contract::sign(&answer, self.key));
+            }
+            // Repeated, or finished: what was answered is answered again, and nothing is added.
+            Some(record) if instruction.epoch == record.epoch => self.decided.replies.push(record.signed),
+            Some(record) if record.phase == Phase::Finished && !is_undo(instruction) => {
+                self.decided.replies.push(record.signed);
+            }
+            record => self.obey(instruction, &case, record.as_ref()),
+        }
+    }
+
+    fn obey(&mut self, instruction: &pb::Instruction, case: &Case, before: Option<&CaseRecord>) {
+        match instruction.kind() {
+            pb::InstructionKind::Assess => {
+                let case = Case { assessed_at: self.now, ..case.clone() };
+                let answer = self.assessed(instruction, &case, 1);
+                self.answered(Some(instruction), &answer);
+            }
+            pb::InstructionKind::Execute => self.execute(instruction, case),
+            pb::InstructionKind::Freeze => {
+                let step = self.participant.freeze(case, &self.decided.account.state, self.now);
+                self.take(Some(instruction), case, 1, step);
+            }
+            // One that was never seen leaves its epoch behind, and that stops what comes late.
+            pb::InstructionKind::Undo => {
+                let step = match before {
+                    Some(_) => self.participant.undo(case, &self.decided.account.state, self.now),
+                    None => Step::nothing_to_do(),
+                };
+                self.take(Some(instruction), case, 1, step);
+            }
+            pb::InstructionKind::Unspecified => {}
+        }
+    }
+
+    fn execute(&mut self, instruction: &pb::Instruction, case: &Case) {
+        let accepted = &instruction.assessment_digest;
+        if !accepted.is_empty() {
+            let found = contract::assessment_digest(&self.assessment(case));
+            if found[..] != accepted[..] {
+                let answer = self.acknowledgement(instruction, case, 1, pb::Outcome::Changed);
+                self.answered(Some(instruction), &answer);
+                return;
+            }
+        }
+        let step = if accepted.is_empty() {
+            self.unless_blocked(case, P::execute)
+        } else if self.decided.account.closed.is_some() {
+            Step::nothing_to_do()
+        } else {
+            self.participant.execute(case, &self.decided.account.state, self.now)
+        };
+        self.take(Some(instruction), case, 1, step);
+        self.reconsider();
+    }
+
+    /// Adds a step's facts, its answer and, when the account is thereby left, its end.
+    fn take(
+        &mut self,
+        instruction: Option<&pb::Instruction>,
+        case: &Case,
+        revision: u32,
+        step: Step<P::Event>,
+    ) {
+        self.own(step.events);
+        let told = match (instruction, self.decided.account.cases.get(&case.cancellation)) {
+            (Some(instruction), _) => (instruction.kind(), instruction.epoch),
+            (None, Some(record)) => (record.kind, record.epoch),
+            (None, None) => return,
+        };
+        let outcome = step.answer.outcome();
+        let mut answer = pb::Acknowledgement {
+            kind: told.0.into(),
+            epoch: told.1,
+            assessment_digest: instruction.map_or_else(
+                || self.digest_of(&case.cancellation),
+                |instruction| instruction.assessment_digest.clone(),
+            ),
+            ..self.blank(case, revision, outcome)
+        };
+        match step.answer {
+            Answer::Done | Answer::NothingToDo | Answer::Accepted => {}
+            Answer::Restricted(kept) | Answer::Exempt(kept) => answer.kept = kept,
+            Answer::Waiting(waiting) => answer.waiting = Some(waiting),
+            Answer::Failed(failure) => answer.failure = Some(failure),
+        }
+        self.answered(instruction, &answer);
+        let left = told.0 == pb::InstructionKind::Execute && is_success(outcome);
+        if left && case.scope == Scope::WholeAccount && self.decided.account.closed.is_none() {
+            self.add(Fact::Closed(pb::SubjectClosed {
+                subject_id: case.subject.to_string(),
+                cancellation_id: case.cancellation.to_string(),
+            }));
+        }
+    }
+
+    /// After facts changed: an open assessment that is no longer true is replaced, and what waited
+    /// moves on. What one case does may move another.
+    pub(crate) fn reconsider(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let open: Vec<CaseRecord> =
+                self.decided.account.cases.values().filter(|c| is_open(c)).cloned().collect();
+            let before = self.decided.facts.len();
+            for record in open {
+                match record.phase {
+                    Phase::Assessed => self.reassess(&record),
+                    _ => self.resume(&record),
+                }
+            }
+            if self.decided.facts.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn reassess(&mut self, record: &CaseRecord) {
+        let then = contract::assessment_digest(&self.assessment(&record.case));
+        if then[..] == record.answer.assessment_digest[..] {
+            return;
+        }
+        let case = Case { assessed_at: self.now, ..record.case.clone() };
+        let made = self.assessment(&case);
+        let answer = pb::Acknowledgement {
+            kind: record.kind.into(),
+            epoch: record.epoch,
+            assessment_digest: contract::assessment_digest(&made).to_vec().into(),
+            assessment: Some(made),
+            ..self.blank(&case, record.revision + 1, pb::Outcome::Assessed)
+        };
+        self.answered(None, &answer);
+    }
+
+    fn resume(&mut self, record: &CaseRecord) {
+        let step = self.unless_blocked(&record.case, P::resume);
+        let same = match &step.answer {
+            Answer::Waiting(waiting) => record.answer.waiting.as_ref() == Some(waiting),
+            other => other.outcome() == record.answer.outcome(),
+        };
+        if !same || !step.events.is_empty() {
+            self.take(None, &record.case, record.revision + 1, step);
+        }
+    }
+
+    /// Goes on where nobody accepted an assessment that says that nothing blocks: what blocks is
+    /// waited for.
+    fn unless_blocked(&self, case: &Case, go: Go<P>) -> Step<P::Event> {
+        if self.decided.account.closed.is_some() {
+            return Step::nothing_to_do();
+        }
+        let state = &self.decided.account.state;
+        let blockers = self.participant.assess(case, state).blockers;
+        let Some(first) = blockers.first() else { return go(self.participant, case, state, self.now) };
+        let waiting = pb::Waiting {
+            waiting_on: pb::WaitingOn::Subject.into(),
+            code: first.code.clone(),
+            item_ids: blockers.iter().map(|blocker| blocker.item_id.clone()).collect(),
+            ..pb::Waiting::default()
+        };
+        Step::new(Vec::new(), Answer::Waiting(waiting))
+    }
+
+    fn assessment(&self, case: &Case) -> pb::Assessment {
+        let assessed = match self.decided.account.closed {
+            Some(_) => Assessed::default(),
+            None => self.participant.assess(case, &self.decided.account.state),
+        };
+        let name = self.participant.name();
+        let mut made = pb::Assessment {
+            assessed_at: Some(case.assessed_at.to_proto()),
+            blockers: assessed.blockers,
+            items: assessed.items,
+            rejections: assessed.rejections,
+        };
+        made.blockers.iter_mut().for_each(|blocker| blocker.participant = name.to_string());
+        made.items.iter_mut().for_each(|item| item.participant = name.to_string());
+        made.rejections.iter_mut().for_each(|rejection| rejection.participant = name.to_string());
+        made
+    }
+
+    fn assessed(&self, instruction: &pb::Instruction, case: &Case, revision: u32) -> pb::Acknowledgement {
+        let made = self.assessment(case);
+        pb::Acknowledgement {
+            assessment_digest: contract::assessment_digest(&made).to_vec().into(),
+            assessment: Some(made),
+            ..self.acknowledgement(instruction, case, revision, pb::Outcome::Assessed)
+        }
+    }
+
+    fn acknowledgement(
+        &self,
+        instruction: &pb::Instruction,
+        case: &Case,
+        revision: u32,
+        outcome: pb::Outcome,
+    ) -> pb::Acknowledgement {
+        pb::Acknowledgement {
+            kind: instruction.kind,
+            epoch: instruction.epoch,
+            ..self.blank(case, revision, outcome)
+        }
+    }
+
+    fn blank(&self, case: &Case, revision: u32, outcome: pb::Outcome) -> pb::Acknowledgement {
+        pb::Acknowledgement {
+            cancellation_id: case.cancellation.to_string(),
+            participant: self.participant.name().to_string(),
+            subject_id: case.subject.to_string(),
+            revision,
+            outcome: outcome.into(),
+            acknowledged_at: Some(self.now.to_proto()),
+            ..pb::Acknowledgement::default()
+        }
+    }
+
+    fn digest_of(&self, cancellation: &CancellationId) -> bytes::Bytes {
+        let record = self.decided.account.cases.get(cancellation);
+        record.map(|record| record.answer.assessment_digest.clone()).unwrap_or_default()
+    }
+
+    fn answered(&mut self, instruction: Option<&pb::Instruction>, answer: &pb::Acknowledgement) {
+        let signed = contract::sign(answer, self.key);
+        self.add(Fact::Answered { instruction: instruction.cloned(), signed });
+    }
+}
+
+fn is_open(record: &CaseRecord) -> bool {
+    matches!(record.phase, Phase::Assessed | Phase::Working)
+}
+
+fn is_undo(instruction: &pb::Instruction) -> bool {
+    instruction.kind() == pb::InstructionKind::Undo
+}

@@ -1,0 +1,157 @@
+//! A participant at work: its consumer, its relay and its timers.
+
+use std::sync::Arc;
+
+use event_store::{Recorded, Store};
+use keys::SigningKey;
+use messaging::{
+    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Message,
+    Relay, Subscription,
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use types::{Clock, ParticipantName};
+
+use crate::{Accounts, Participant, contract, publish::publisher, timers};
+
+/// What a participant runs on.
+#[derive(Clone)]
+pub struct Options {
+    /// Its store.
+    pub store: Store,
+    /// The event log.
+    pub log: Arc<dyn EventLog>,
+    /// What its acknowledgements are signed with.
+    pub key: Arc<SigningKey>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// This process's static id within the consumer group.
+    pub member: Arc<str>,
+}
+
+/// A participant that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its topics could not be made.
+    #[error("topics could not be declared")]
+    Topics(#[source] LogError),
+}
+
+/// A participant that stopped before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its consumer cannot go on.
+    #[error("consumer of {0} stopped")]
+    Consumer(ParticipantName, #[source] ConsumerError),
+    /// One of its tasks panicked.
+    #[error("a task of {0} panicked")]
+    Panicked(ParticipantName, #[source] tokio::task::JoinError),
+}
+
+/// A participant, ready to run.
+pub struct Runtime<P: Participant> {
+    accounts: Accounts<P>,
+    consumer: BatchConsumer<Accounts<P>>,
+    followers: Vec<Follower>,
+}
+
+impl<P: Participant> Runtime<P> {
+    /// Declares the topics and joins up the parts. `follows_identity` is false only for the service
+    /// that registers subjects itself.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn new(
+        participant: Arc<P>,
+        options: Options,
+        follows_identity: bool,
+    ) -> Result<Self, StartError> {
+        let publish = publisher(participant.clone());
+        Self::with_publisher(participant, options, follows_identity, publish).await
+    }
+
+    /// The same with a publisher that says more than [`publisher`] does.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn with_publisher<F>(
+        participant: Arc<P>,
+        options: Options,
+        follows_identity: bool,
+        publish: F,
+    ) -> Result<Self, StartError>
+    where
+        F: Fn(&Recorded, &mut Vec<Message>) + Send + Sync + 'static,
+    {
+        let Options { store, log, key, clock, member } = options;
+        let name = participant.name().clone();
+        let instructions: Arc<str> = contract::instructions_topic(&name).into();
+        let own = contract::events_topic(name.as_str());
+        let topics = [&*instructions, &own, contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS];
+        log.declare(&topics.map(contract::topic)).await.map_err(StartError::Topics)?;
+
+        let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish));
+        let accounts = Accounts::new(store.clone(), participant, key, clock.clone());
+        let mut topics = vec![instructions];
+        topics.extend(follows_identity.then(|| Arc::from(contract::IDENTITY_EVENTS)));
+        let subscription = Subscription { group: format!("exeunt.{name}").into(), member, topics };
+        let handler = Arc::new(accounts.clone());
+        let consumer =
+            BatchConsumer::new(store, log, subscription, handler, clock, ConsumerOptions::default());
+        Ok(Self { accounts, consumer, followers: vec![relay] })
+    }
+
+    /// Has another follower run along, like one that carries out effects outside.
+    #[must_use]
+    pub fn and_follower(mut self, follower: Follower) -> Self {
+        self.followers.push(follower);
+        self
+    }
+
+    /// The subjects' accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts<P> {
+        &self.accounts
+    }
+
+    /// What may be asked of the consumer while it runs.
+    #[must_use]
+    pub fn consumer(&self) -> ConsumerHandle {
+        self.consumer.handle()
+    }
+
+    /// Works until told to stop.
+    ///
+    /// # Errors
+    /// [`RunError`] when a part cannot go on; the others are stopped then.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let Self { accounts, consumer, followers } = self;
+        let name = accounts.participant.name().clone();
+        let stop = shutdown.child_token();
+        let mut tasks: JoinSet<Result<(), ConsumerError>> = JoinSet::new();
+        let token = stop.clone();
+        tasks.spawn(async move { consumer.run(token).await });
+        for follower in followers {
+            let token = stop.clone();
+            tasks.spawn(async move {
+                follower.run(token).await;
+                Ok(())
+            });
+        }
+        let token = stop.clone();
+        tasks.spawn(async move {
+            timers::run(accounts, token).await;
+            Ok(())
+        });
+        let mut first = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            stop.cancel();
+            let ended = match ended {
+                Ok(ended) => ended.map_err(|error| RunError::Consumer(name.clone(), error)),
+                Err(error) => Err(RunError::Panicked(name.clone(), error)),
+            };
+            first = first.and(ended);
+        }
+        first
+    }
+}
