@@ -4,6 +4,7 @@
 //! shall do, [`lock`] makes it the only one in its data directory, [`telemetry`] and [`shutdown`]
 //! surround it, [`Server`] answers, [`Violations`] and [`Refusal`] are how it says no.
 
+mod account;
 pub mod config;
 pub mod lock;
 pub mod server;
@@ -12,6 +13,7 @@ mod status;
 pub mod telemetry;
 mod violations;
 
+pub use account::{RETRY_AFTER, account_refusal};
 pub use config::{Config, ConfigError};
 pub use lock::DataDirLock;
 pub use server::{Server, caller};
