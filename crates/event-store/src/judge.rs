@@ -250,3 +250,6 @@ fn offset_key(offset: &LogOffset) -> OffsetKey<'_> {
 fn place_of(record: &ParkedRecord) -> ParkedPlace<'_> {
     (&record.consumer, &record.topic, record.partition, &record.incarnation, record.offset)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,10 @@ mod values;
 use std::{
     any::Any,
     borrow::Cow,
-    collections::HashSet,
+    collections::BTreeSet,
     future::pending,
-    path::Path,
-    sync::{Arc, Mutex as StdMutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Mutex as StdMutex, PoisonError},
     time::Duration,
 };
 
@@ -37,9 +37,12 @@ pub(crate) struct Sqlite {
     /// dropped, which rolls back for certain.
     writer: Mutex<Option<SqliteConnection>>,
     readers: SqlitePool,
-    locks: Arc<StdMutex<HashSet<String>>>,
     answer_wait_max: Duration,
 }
+
+/// The locks taken, by file and name. A data directory belongs to one process, so that its memory is
+/// enough.
+static LOCKS: StdMutex<BTreeSet<(PathBuf, String)>> = StdMutex::new(BTreeSet::new());
 
 impl Sqlite {
     /// Opens the file, creating it when it does not exist; `max_page_count` bounds its size in pages of
@@ -77,7 +80,6 @@ impl Sqlite {
             options: options.pragma("cache_size", "-16000"),
             writer: Mutex::new(Some(connection)),
             readers,
-            locks: Arc::default(),
             answer_wait_max: limits.answer_wait_max,
         })
     }
@@ -170,14 +172,14 @@ impl Dialect for Sqlite {
     }
 
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
-        let taken = self.locks.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
-        let guard = || Held { locks: self.locks.clone(), name: name.to_owned() };
-        Ok(taken.then(|| Box::new(guard()) as Box<dyn Any + Send + Sync>))
+        let lock = (self.options.get_filename().to_owned(), name.to_owned());
+        let taken = LOCKS.lock().unwrap_or_else(PoisonError::into_inner).insert(lock.clone());
+        Ok(taken.then(|| Box::new(Held(lock)) as Box<dyn Any + Send + Sync>))
     }
 
     async fn hinted(&self) {
         // Only one process has the file, and it knows its own commits.
-        pending().await
+        pending::<()>().await;
     }
 
     async fn close(&self) {
@@ -188,15 +190,11 @@ impl Dialect for Sqlite {
     }
 }
 
-/// A lock of one process; a data directory has no second one.
-struct Held {
-    locks: Arc<StdMutex<HashSet<String>>>,
-    name: String,
-}
+struct Held((PathBuf, String));
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        LOCKS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
     }
 }
 
