@@ -8,8 +8,10 @@ mod cloud_event;
 mod consumer;
 mod embedded;
 mod follower;
+mod kafka;
 mod log;
 mod murmur2;
+mod open;
 mod relay;
 
 pub use cloud_event::{
@@ -22,8 +24,10 @@ pub use consumer::{
 };
 pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX};
 pub use follower::{Follow, FollowError, Follower};
+pub use kafka::KafkaLog;
 pub use log::{
     Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicSpec,
 };
 pub use murmur2::partition_of;
+pub use open::open_log;
 pub use relay::{Publish, Relay};
