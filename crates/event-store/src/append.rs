@@ -130,7 +130,7 @@ pub enum ParkedChange {
 /// Everything that commits together. Empty parts cost nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Append {
-    /// Events; a stream may stand here once.
+    /// Events. A stream may stand here again, with [`Expected::Any`], to go on with other metadata.
     pub streams: Vec<StreamAppend>,
     /// Streams that must not have moved.
     pub guards: Vec<Guard>,

@@ -11,8 +11,8 @@ use tokio::{
 use types::Timestamp;
 
 use crate::{
-    Append, AppendError, Appended, Engine, ListQuery, Listed, LogOffset, Page, ParkedChange, ParkedKey,
-    ParkedRecord, Position, Recorded, StoreError, StoreOptions, StreamId, Tail, Timer,
+    Append, AppendError, Appended, Engine, Expected, ListQuery, Listed, LogOffset, Page, ParkedChange,
+    ParkedKey, ParkedRecord, Position, Recorded, StoreError, StoreOptions, StreamId, Tail, Timer,
     database::Database,
     feed::Feed,
     postgres::Postgres,
@@ -233,7 +233,8 @@ impl Store {
         self.inner.engine.parked_keys(consumer, topic, partition).await
     }
 
-    /// Takes a named lock for as long as the guard lives; `None` when another has it.
+    /// Takes a named lock for as long as the guard lives; `None` when another has it. A holder whose
+    /// connection breaks is not told, so what the lock protects must stand a short overlap.
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
@@ -325,8 +326,8 @@ fn check(append: &Append, event_bytes_max: usize) -> Result<usize, AppendError> 
         if name.is_empty() || name.chars().count() > STREAM_CHARACTERS_MAX {
             return Err(StoreError::Corrupt(format!("stream name `{name}` has a wrong length")).into());
         }
-        if !seen.insert(name) {
-            return Err(StoreError::Corrupt(format!("stream `{name}` stands twice in an append")).into());
+        if !seen.insert(name) && stream.expected != Expected::Any {
+            return Err(StoreError::Corrupt(format!("stream `{name}` is expected twice in an append")).into());
         }
         for event in &stream.events {
             if event.payload.len() > event_bytes_max {

@@ -48,6 +48,7 @@ cases! {
         a_guarded_stream_must_not_have_moved
         a_conflict_names_its_streams_and_leaves_its_neighbours_be
         an_append_sees_those_before_it_in_its_batch
+        a_stream_goes_on_with_other_metadata_in_one_append
         streams_load_in_the_order_asked
         a_batch_of_any_size_comes_back_whole
         an_append_without_events_stands_at_the_position_before_it

@@ -54,11 +54,13 @@ impl Model {
         if !conflicts.is_empty() {
             return format!("conflict {conflicts:?}");
         }
+        let mut versions = Vec::new();
         for stream in &append.streams {
             for _ in &stream.events {
                 let version = self.version(&stream.stream) + 1;
                 self.log.push((stream.stream.to_string(), version));
             }
+            versions.push(self.version(&stream.stream));
         }
         self.claims.extend(append.claims.iter().map(|c| (c.key.clone(), c.value.clone())));
         for to in append.offsets.iter().map(|o| &o.to) {
@@ -79,7 +81,6 @@ impl Model {
             let stands = self.listings.entry(key).or_insert((String::new(), row.since.as_micros()));
             stands.0 = row.state.to_string();
         }
-        let versions: Vec<_> = append.streams.iter().map(|s| self.version(&s.stream)).collect();
         format!("ok {} {versions:?}", self.log.len())
     }
 
@@ -185,7 +186,10 @@ prop_compose! {
     ) -> Append {
         let mut seen = BTreeSet::new();
         Append {
-            streams: streams.into_iter().filter(|s| seen.insert(s.stream.clone())).collect(),
+            streams: streams
+                .into_iter()
+                .filter(|s| seen.insert(s.stream.clone()) || s.expected == Expected::Any)
+                .collect(),
             guards: guards.into_iter().map(|(stream, version)| Guard { stream, version }).collect(),
             claims: claim.into_iter().map(|(key, value)| Claim { key, value: value.into() }).collect(),
             offsets: offset_change

@@ -14,13 +14,17 @@ use crate::{
 
 pub(super) const HEAD: &str = "select coalesce(max(position), 0) from events";
 
+/// Takes the only right to write, then reads the last position: one trip to the connection's thread.
+const BEGIN: &str = "begin immediate; select coalesce(max(position), 0) from events";
+
 /// Commits in one transaction. After an error the connection must not be used again.
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
     appends: &[Append],
 ) -> Result<Vec<Verdict>, StoreError> {
-    sqlx::raw_sql("begin immediate").execute(&mut *connection).await.map_err(failed)?;
-    let judged = snapshot(connection, appends).await?.judge(appends);
+    let begun = sqlx::raw_sql(BEGIN).fetch_all(&mut *connection).await.map_err(failed)?;
+    let head = begun.first().map_or(Ok(0), |row| row.number(0)).and_then(unsigned)?;
+    let judged = snapshot(connection, Position(head), appends).await?.judge(appends);
     write_log(connection, &judged).await.map_err(failed)?;
     write_rest(connection, &judged).await.map_err(failed)?;
     for step in &judged.parked {
@@ -41,11 +45,11 @@ pub(super) async fn claims(
 
 async fn snapshot<'a>(
     connection: &mut SqliteConnection,
+    head: Position,
     appends: &'a [Append],
 ) -> Result<Snapshot<'a>, StoreError> {
     let mut snapshot = Snapshot::asking(appends);
-    let head: i64 = sqlx::query_scalar(HEAD).fetch_one(&mut *connection).await.map_err(failed)?;
-    snapshot.set_head(Position(unsigned(head)?));
+    snapshot.set_head(head);
 
     let tail = ") select stream, (select max(version) from events where stream = wanted.stream) from wanted";
     let streams = snapshot.streams();

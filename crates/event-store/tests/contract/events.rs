@@ -118,6 +118,22 @@ pub async fn an_append_sees_those_before_it_in_its_batch(db: Fresh) {
     assert_eq!(payloads(&store.load(&stream("a")).await.unwrap()), ["1", "2", "3"]);
 }
 
+pub async fn a_stream_goes_on_with_other_metadata_in_one_append(db: Fresh) {
+    let store = db.store().await;
+    let mut tail = store.tail(Position(0));
+    let mut second = events("a", Expected::Any, &["3"]);
+    second.at = at(2_000);
+    let streams =
+        vec![events("a", Expected::Exactly(0), &["1", "2"]), events("b", Expected::Any, &["1"]), second];
+    let done = store.append(Append { streams, ..Append::default() }).await.unwrap();
+    assert_eq!((done.position, done.versions), (Position(4), vec![2, 1, 3]));
+    let loaded = store.load(&stream("a")).await.unwrap();
+    assert_eq!((payloads(&loaded), positions(&loaded)), (vec!["1", "2", "3"], vec![1, 2, 4]));
+    assert_eq!(loaded.iter().map(|e| e.at).collect::<Vec<_>>(), [at(1_000), at(1_000), at(2_000)]);
+    // What memory tells is what the table holds.
+    assert_eq!(take(&mut tail, 4).await, store.read(Position(0), 10).await.unwrap());
+}
+
 pub async fn streams_load_in_the_order_asked(db: Fresh) {
     let store = db.store().await;
     for (name, version) in [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)] {
@@ -166,7 +182,7 @@ pub async fn what_cannot_be_stored_is_refused_before_it_queues(db: Fresh) {
     let refused = store.append(one("a", 1, "123456789")).await.unwrap_err();
     assert!(matches!(refused, AppendError::Oversize { bytes: 9, limit: 8 }), "{refused:?}");
     let twice = Append {
-        streams: vec![events("b", Expected::Any, &["1"]), events("b", Expected::Any, &["2"])],
+        streams: vec![events("b", Expected::Any, &["1"]), events("b", Expected::Exactly(1), &["2"])],
         ..Append::default()
     };
     for wrong in [one("", 0, "x"), one(&"n".repeat(65), 0, "x"), twice] {
