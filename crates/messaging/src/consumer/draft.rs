@@ -29,6 +29,11 @@ pub(crate) const HANDLER_PANICKED: &str = "HANDLER_PANICKED";
 /// A stream that it needs holds an event that cannot be read.
 pub(crate) const UNREADABLE_EVENT: &str = "UNREADABLE_EVENT";
 
+/// A stream or claim of it has a name that no store takes.
+const NAME_TOO_LONG: &str = "NAME_TOO_LONG";
+const STREAM_CHARACTERS_MAX: usize = 64;
+const CLAIM_BYTES_MAX: usize = 256;
+
 /// What a batch leads to, ready to commit.
 #[derive(Default)]
 pub(crate) struct Draft {
@@ -45,7 +50,8 @@ pub(crate) struct Draft {
     pub(crate) handled: Vec<usize>,
     /// The record with the largest event.
     pub(crate) largest: Option<(usize, usize)>,
-    streams: HashMap<StreamId, usize>,
+    /// Where each stream stands among the appended ones: for the first time and for the last.
+    streams: HashMap<StreamId, (usize, usize)>,
     guards: HashMap<StreamId, u64>,
     timers: HashMap<(StreamId, Arc<str>), usize>,
     listings: HashMap<(StreamId, Arc<str>), usize>,
@@ -155,6 +161,9 @@ impl<H: Handler> Drafter<'_, H> {
             Err(panic) => return Step::Poisoned { poison: panicked(panic.as_ref()), tainted: false },
         };
         let read = read.into_inner();
+        if let Err(poison) = check(&decision) {
+            return Step::Poisoned { poison, tainted: false };
+        }
         let lacking = self.lacking(&decision);
         if !lacking.is_empty() {
             return self.lacks(lacking);
@@ -288,12 +297,20 @@ impl<H: Handler> Drafter<'_, H> {
         } else {
             self.working.append_unseen(stream.clone());
         }
-        match draft.streams.get(&stream) {
-            Some(at) => draft.append.streams[*at].events.extend(events),
+        let appends = &mut draft.append.streams;
+        match draft.streams.get_mut(&stream) {
+            Some((_, last)) if appends[*last].at == at && appends[*last].metadata == metadata => {
+                appends[*last].events.extend(events);
+            }
+            // Each record's events keep its own metadata; the version is that of the first ones.
+            Some((_, last)) => {
+                *last = appends.len();
+                appends.push(StreamAppend { stream, expected: Expected::Any, metadata, at, events });
+            }
             None => {
-                draft.streams.insert(stream.clone(), draft.append.streams.len());
+                draft.streams.insert(stream.clone(), (appends.len(), appends.len()));
                 let expected = if seen { Expected::Exactly(version) } else { Expected::Any };
-                draft.append.streams.push(StreamAppend { stream, expected, metadata, at, events });
+                appends.push(StreamAppend { stream, expected, metadata, at, events });
             }
         }
         Ok(())
@@ -335,7 +352,7 @@ impl<H: Handler> Drafter<'_, H> {
     /// Guards what is read only, and moves the offsets on.
     fn finish(&self, draft: &mut Draft, items: &[Item]) {
         for (stream, version) in std::mem::take(&mut draft.guards) {
-            match draft.streams.get(&stream).map(|at| &mut draft.append.streams[*at].expected) {
+            match draft.streams.get(&stream).map(|(first, _)| &mut draft.append.streams[*first].expected) {
                 Some(Expected::Exactly(_)) => {}
                 Some(expected) => *expected = Expected::Exactly(version),
                 None => draft.append.guards.push(Guard { stream, version }),
@@ -380,6 +397,20 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Poison {
 
 fn unread(stream: &StreamId, unreadable: &Unreadable) -> Poison {
     Poison::new(UNREADABLE_EVENT, format!("stream {stream}: {unreadable}"))
+}
+
+/// Refuses names that a store cannot hold: the same decision would come out of the same bytes again.
+fn check(decision: &Decision) -> Result<(), Poison> {
+    let streams = decision.events.iter().map(|events| &events.stream).chain(&decision.guards);
+    for stream in streams {
+        if !(1..=STREAM_CHARACTERS_MAX).contains(&stream.as_str().chars().count()) {
+            return Err(Poison::new(NAME_TOO_LONG, format!("stream name {stream}")));
+        }
+    }
+    if decision.claims.iter().any(|claim| claim.key.len() > CLAIM_BYTES_MAX) {
+        return Err(Poison::new(NAME_TOO_LONG, "claim key"));
+    }
+    Ok(())
 }
 
 /// Sets an entry, once per place.
