@@ -9,6 +9,9 @@ pub struct Timestamp(i64);
 const MICROS_MAX: i64 = 253_402_300_799_999_999;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// The instant so many microseconds after the epoch, brought into range.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {

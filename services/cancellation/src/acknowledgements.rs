@@ -1,0 +1,190 @@
+//! Records of the log: acknowledgements, and what is told of subjects and token keys.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use event_store::{NewEvent, Recorded, StreamId};
+use keys::{Jwk, JwkSet};
+use messaging::{
+    Decision, Expectation, Handler, Poison, Record, StreamEvents, Streams, Undecided, Unreadable,
+};
+use participant::{Encoded, contract};
+use prost::{Message as _, Name as _};
+use proto::{
+    cancellation::v1 as pb,
+    identity::v1 as told,
+    participant::v1::{Acknowledgement, SignedAcknowledgement},
+};
+use types::{CancellationId, SubjectId, fresh_uuid};
+
+use crate::{
+    app::metadata,
+    domain::{Case, Command, Rejection},
+    shell::{Outcome, Shell},
+    streams::{self, Folded},
+    wire,
+};
+
+/// Who writes what is read from the log.
+const ACTOR: &str = "cancellation";
+
+/// Parsed keys kept at the most; a roster has a handful.
+const PARSED_KEYS_MAX: usize = 1_000;
+
+/// Reads the log for the coordinator.
+pub(crate) struct Acknowledgements {
+    shell: Shell,
+    /// Parsed keys by their JSON: a roster names the same few in every cancellation.
+    parsed: RwLock<HashMap<String, Jwk>>,
+}
+
+enum Told {
+    Acknowledgement(CancellationId, SignedAcknowledgement),
+    Subject(SubjectId, pb::SubjectKnown),
+    TokenKey(String),
+    /// Of no use here.
+    Other,
+}
+
+impl Acknowledgements {
+    pub(crate) fn new(shell: Shell) -> Self {
+        Self { shell, parsed: RwLock::default() }
+    }
+
+    fn acknowledge(&self, case: &Case, signed: &SignedAcknowledgement) -> Result<Outcome, Poison> {
+        let claimed = Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|e| undecodable(&e))?;
+        let entry = case.request.roster.iter().find(|entry| entry.name.as_str() == claimed.participant);
+        let entry =
+            entry.ok_or_else(|| Poison::new("UNKNOWN_PARTICIPANT", "not on the cancellation's roster"))?;
+        let acknowledgement = contract::verify(signed, &self.keys(&entry.keys))
+            .map_err(|error| Poison::new("SIGNATURE", error.to_string()))?;
+        if acknowledgement.cancellation_id != case.request.id.as_str()
+            || acknowledgement.subject_id != case.request.subject.as_str()
+        {
+            return Err(Poison::new("FOREIGN", "acknowledgement is about another cancellation"));
+        }
+        let answer = wire::answer(&acknowledgement, signed).map_err(|e| undecodable(&e))?;
+        let state = Some(Box::new(case.clone()));
+        match self.shell.carry_out(state, Command::Acknowledge(answer)) {
+            Ok(outcome) => Ok(outcome),
+            Err(Rejection::UnknownParticipant(_)) => {
+                Err(Poison::new("UNKNOWN_PARTICIPANT", "not on the roster"))
+            }
+            Err(other) => Err(Poison::new("REFUSED", other.to_string())),
+        }
+    }
+
+    fn keys(&self, jwks: &[String]) -> JwkSet {
+        let parsed = self.parsed.read().unwrap_or_else(PoisonError::into_inner);
+        let known: Option<JwkSet> = jwks.iter().map(|json| parsed.get(json).cloned()).collect();
+        drop(parsed);
+        known.unwrap_or_else(|| {
+            let fresh: Vec<(String, Jwk)> =
+                jwks.iter().filter_map(|json| Some((json.clone(), Jwk::parse(json).ok()?))).collect();
+            let mut parsed = self.parsed.write().unwrap_or_else(PoisonError::into_inner);
+            if parsed.len() > PARSED_KEYS_MAX {
+                parsed.clear();
+            }
+            parsed.extend(fresh.iter().cloned());
+            fresh.into_iter().map(|(_, jwk)| jwk).collect()
+        })
+    }
+
+    fn record(
+        &self,
+        stream: StreamId,
+        expected: Expectation,
+        cause: &str,
+        events: Vec<NewEvent>,
+    ) -> StreamEvents {
+        let metadata = metadata(ACTOR.into(), cause, stream.as_str());
+        StreamEvents { stream, expected, metadata, at: self.shell.clock.now(), events }
+    }
+}
+
+fn undecodable(error: &dyn std::fmt::Display) -> Poison {
+    Poison::new("UNDECODABLE", error.to_string())
+}
+
+fn read(record: &Record) -> Result<Told, Poison> {
+    if *record.topic == *contract::ACKNOWLEDGEMENTS {
+        let key = std::str::from_utf8(&record.key).map_err(|e| undecodable(&e))?;
+        let id = CancellationId::parse(key).map_err(|e| undecodable(&e))?;
+        let signed = SignedAcknowledgement::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
+        return Ok(Told::Acknowledgement(id, signed));
+    }
+    let kind = record.header(messaging::CE_TYPE).unwrap_or_default();
+    if kind == told::SubjectRegistered::full_name() {
+        let fact = told::SubjectRegistered::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
+        let subject = SubjectId::parse(&fact.subject_id).map_err(|e| undecodable(&e))?;
+        let known =
+            pb::SubjectKnown { subject_id: fact.subject_id, region: fact.region, edition: fact.edition };
+        return Ok(Told::Subject(subject, known));
+    }
+    if kind == told::TokenKeyPublished::full_name() {
+        let fact = told::TokenKeyPublished::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
+        return Ok(Told::TokenKey(fact.jwk_json));
+    }
+    Ok(Told::Other)
+}
+
+fn new_event(encoded: Encoded) -> Vec<NewEvent> {
+    vec![NewEvent { id: fresh_uuid(), kind: encoded.kind, schema: encoded.schema, payload: encoded.payload }]
+}
+
+impl Handler for Acknowledgements {
+    type State = Arc<Folded>;
+
+    fn route(&self, record: &Record) -> Result<StreamId, Poison> {
+        Ok(match read(record)? {
+            Told::Acknowledgement(id, _) => streams::of_case(&id),
+            Told::Subject(id, _) => streams::of_subject(&id),
+            Told::TokenKey(_) | Told::Other => streams::of_token_keys(),
+        })
+    }
+
+    fn evolve(&self, state: Self::State, event: &Recorded) -> Result<Self::State, Unreadable> {
+        streams::fold(state, event)
+    }
+
+    fn decide(&self, record: &Record, streams: &Streams<'_, Self::State>) -> Result<Decision, Undecided> {
+        let cause = record.header(messaging::CE_ID).unwrap_or_default();
+        let mut decision = Decision::default();
+        match read(record)? {
+            Told::Acknowledgement(id, signed) => {
+                let stream = streams::of_case(&id);
+                let Some(case) = &streams.get(&stream)?.case else {
+                    return Err(Poison::new("UNKNOWN_CANCELLATION", "there is no such cancellation").into());
+                };
+                let outcome = self.acknowledge(case, &signed)?;
+                decision.listings.extend(outcome.listing);
+                if outcome.closes_subject {
+                    let subject = streams::of_subject(&case.request.subject);
+                    let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: id.to_string() });
+                    decision.events.push(self.record(subject, Expectation::Any, cause, new_event(closed)));
+                }
+                if !outcome.events.is_empty() {
+                    decision.events.push(self.record(stream, Expectation::AsLoaded, cause, outcome.events));
+                }
+            }
+            Told::Subject(id, known) => {
+                let stream = streams::of_subject(&id);
+                if streams.get(&stream)?.subject.is_none() {
+                    let events = new_event(Encoded::of(&known));
+                    decision.events.push(self.record(stream, Expectation::AsLoaded, cause, events));
+                }
+            }
+            Told::TokenKey(jwk_json) => {
+                let stream = streams::of_token_keys();
+                if !streams.get(&stream)?.keys.contains(&jwk_json) {
+                    let events = new_event(Encoded::of(&pb::TokenKeyKnown { jwk_json }));
+                    decision.events.push(self.record(stream, Expectation::AsLoaded, cause, events));
+                }
+            }
+            Told::Other => {}
+        }
+        Ok(decision)
+    }
+}

@@ -1,0 +1,323 @@
+//! What callers ask for: load, decide, append. The only caller of domain and store together on
+//! their behalf.
+
+use std::{sync::Arc, time::Duration};
+
+use event_store::{Append, AppendError, Expected, Guard, ListQuery, Metadata, Store, StreamAppend, StreamId};
+use keys::{Secret, Vault, VerificationClaims};
+use participant::RequestClaim;
+use proto::cancellation::v1 as pb;
+use types::{Caller, CancellationId, Scope, SubjectId, Timestamp, fresh_uuid};
+
+use crate::{
+    Roster,
+    domain::{Case, Command, Phase, Rejection, Request, Token},
+    error::Error,
+    receipt,
+    shell::{Outcome, Shell},
+    streams::{self, Folded, Subject},
+    watch::Watchers,
+    wire,
+};
+
+/// How often a command is decided again when the cancellation moved under it.
+const ATTEMPTS_MAX: usize = 16;
+/// How long a subject that nobody has told of yet is waited for.
+const KNOWN_WAIT: Duration = Duration::from_secs(2);
+const TAIL_BATCH: usize = 1_000;
+const REASON: &str = "reason";
+
+/// A request for a new cancellation, read and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct NewCancellation {
+    pub(crate) request_id: String,
+    pub(crate) digest: [u8; 32],
+    pub(crate) subject: SubjectId,
+    pub(crate) scope: Scope,
+    pub(crate) channel: String,
+    pub(crate) reason: String,
+}
+
+/// A call that changes a cancellation: who, and what makes it idempotent.
+#[derive(Debug, Clone)]
+pub(crate) struct Change<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) claim: Option<RequestClaim>,
+    pub(crate) id: &'a CancellationId,
+}
+
+/// Every cancellation.
+#[derive(Clone)]
+pub(crate) struct Cancellations {
+    pub(crate) store: Store,
+    pub(crate) shell: Shell,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) secret: Arc<Secret>,
+    pub(crate) watchers: Arc<Watchers>,
+}
+
+impl Cancellations {
+    pub(crate) async fn request(
+        &self,
+        caller: &Caller,
+        new: NewCancellation,
+    ) -> Result<pb::Cancellation, Error> {
+        let Some(claim) = RequestClaim::new(caller, &new.request_id, new.digest) else {
+            return Err(Error::Conflict);
+        };
+        if let Some(first) = self.made_before(Some(&claim)).await? {
+            return self.get(&first).await;
+        }
+        let Some(selection) = self.roster.select(&new.scope) else {
+            return Err(Rejection::NothingToCancel.into());
+        };
+        let id = CancellationId::mint(fresh_uuid());
+        let sealed_reason = self.seal(&id, new.reason).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            let (subject, version) = self.subject(&new.subject).await?;
+            let request = Request {
+                id: id.clone(),
+                subject: new.subject.clone(),
+                region: subject.region,
+                edition: subject.edition,
+                scope: new.scope.clone(),
+                roster: selection.entries.clone(),
+                gates_none: selection.gates_none,
+                tokens_required: selection.tokens_required,
+                channel: new.channel.clone(),
+                sealed_reason: sealed_reason.clone(),
+                at: self.shell.clock.now(),
+            };
+            let outcome = self.shell.carry_out(None, Command::Request(request))?;
+            let mut append = self.to_append(&outcome, &id, 0, &caller.name, &new.request_id);
+            append.claims.push(claim.claim(id.as_str()));
+            append.guards.push(Guard { stream: streams::of_subject(&new.subject), version });
+            match self.store.append(append).await {
+                Ok(appended) => return Ok(viewed(&outcome, appended.versions.first().copied().unwrap_or(0))),
+                // The subject moved: known anew, or closed.
+                Err(AppendError::Conflict(_)) => {}
+                Err(AppendError::Claimed { key, value }) if key == claim.key() => {
+                    return self.get(&parse(&claim.same(&value)?)?).await;
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    pub(crate) async fn get(&self, id: &CancellationId) -> Result<pb::Cancellation, Error> {
+        let (case, version) = self.load(id).await?;
+        Ok(wire::view(&case, version))
+    }
+
+    pub(crate) async fn list(
+        &self,
+        query: ListQuery,
+    ) -> Result<(Vec<pb::Cancellation>, Option<(Timestamp, StreamId)>), Error> {
+        let page = self.store.list(&query).await?;
+        let last = page.rows.last().filter(|_| page.more).map(|row| (row.since, row.stream.clone()));
+        let names: Vec<StreamId> = page.rows.iter().map(|row| row.stream.clone()).collect();
+        let mut views = Vec::with_capacity(names.len());
+        for events in self.store.load_many(&names).await? {
+            let (folded, version) = streams::fold_all(&events).map_err(Error::Unreadable)?;
+            views.extend(folded.case.as_ref().map(|case| wire::view(case, version)));
+        }
+        Ok((views, last))
+    }
+
+    pub(crate) async fn reassess(&self, change: Change<'_>) -> Result<pb::Cancellation, Error> {
+        self.execute(change, |_| Command::Reassess).await
+    }
+
+    pub(crate) async fn confirm(
+        &self,
+        change: Change<'_>,
+        digest: [u8; 32],
+        tokens: &[String],
+    ) -> Result<pb::Cancellation, Error> {
+        let tokens = self.check_tokens(tokens).await?;
+        self.execute(change, |now| Command::Confirm { digest, tokens: tokens.clone(), now }).await
+    }
+
+    pub(crate) async fn revoke(&self, change: Change<'_>, reason: String) -> Result<pb::Cancellation, Error> {
+        // Looked at first, so that a key is made only for a cancellation that exists.
+        self.load(change.id).await?;
+        let sealed_reason = self.seal(change.id, reason).await?;
+        self.execute(change, |now| Command::Revoke { sealed_reason: sealed_reason.clone(), now }).await
+    }
+
+    pub(crate) async fn receipt(&self, id: &CancellationId) -> Result<pb::GetReceiptResponse, Error> {
+        let (case, _) = self.load(id).await?;
+        let completed_at =
+            case.ended_at.filter(|_| case.phase == Phase::Completed).ok_or(Error::NoReceipt)?;
+        let receipt = receipt::to_proto(&case, completed_at);
+        let receipt_jws = case.receipt.ok_or(Error::NoReceipt)?;
+        Ok(pb::GetReceiptResponse { receipt_jws, receipt: Some(receipt) })
+    }
+
+    /// A keyed digest of a call: its method and its whole content.
+    pub(crate) fn digest(&self, method: &str, request: &impl prost::Message) -> [u8; 32] {
+        self.secret.hmac(method, &[&request.encode_to_vec()])
+    }
+
+    async fn execute<C>(&self, change: Change<'_>, command: C) -> Result<pb::Cancellation, Error>
+    where
+        C: Fn(Timestamp) -> Command,
+    {
+        if self.made_before(change.claim.as_ref()).await?.is_some() {
+            return self.get(change.id).await;
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let (case, version) = self.load(change.id).await?;
+            let blockers = wire::blockers(&case);
+            let outcome = match self.shell.carry_out(Some(case), command(self.shell.clock.now())) {
+                Ok(outcome) => outcome,
+                Err(Rejection::Blocked) => return Err(Error::Blocked(blockers)),
+                Err(other) => return Err(other.into()),
+            };
+            if outcome.events.is_empty() && change.claim.is_none() {
+                return Ok(viewed(&outcome, version));
+            }
+            let request_id = change.claim.as_ref().map_or("", RequestClaim::key);
+            let mut append = self.to_append(&outcome, change.id, version, &change.caller.name, request_id);
+            append.claims.extend(change.claim.as_ref().map(|claim| claim.claim(change.id.as_str())));
+            match self.store.append(append).await {
+                Ok(appended) => {
+                    return Ok(viewed(&outcome, appended.versions.first().copied().unwrap_or(version)));
+                }
+                Err(AppendError::Conflict(_)) => {}
+                Err(AppendError::Claimed { value, .. }) => {
+                    if let Some(claim) = &change.claim {
+                        claim.same(&value)?;
+                    }
+                    return self.get(change.id).await;
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    fn to_append(
+        &self,
+        outcome: &Outcome,
+        id: &CancellationId,
+        version: u64,
+        actor: &Arc<str>,
+        cause: &str,
+    ) -> Append {
+        let metadata = metadata(actor.clone(), cause, id.as_str());
+        let mut append = Append { listings: outcome.listing.iter().cloned().collect(), ..Append::default() };
+        if !outcome.events.is_empty() {
+            append.streams.push(StreamAppend {
+                stream: streams::of_case(id),
+                expected: Expected::Exactly(version),
+                metadata,
+                at: self.shell.clock.now(),
+                events: outcome.events.clone(),
+            });
+        }
+        append
+    }
+
+    async fn made_before(&self, claim: Option<&RequestClaim>) -> Result<Option<CancellationId>, Error> {
+        let Some(claim) = claim else { return Ok(None) };
+        match self.store.claim(claim.key()).await? {
+            Some(value) => Ok(Some(parse(&claim.same(&value)?)?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn load(&self, id: &CancellationId) -> Result<(Box<Case>, u64), Error> {
+        let (folded, version) = self.folded(&streams::of_case(id)).await?;
+        let case = Arc::unwrap_or_clone(folded).case.ok_or_else(|| Error::NotFound(id.clone()))?;
+        Ok((case, version))
+    }
+
+    async fn folded(&self, stream: &StreamId) -> Result<(Arc<Folded>, u64), Error> {
+        streams::fold_all(&self.store.load(stream).await?).map_err(Error::Unreadable)
+    }
+
+    /// What is known of a subject. One that nobody has told of yet is awaited for a moment.
+    async fn subject(&self, id: &SubjectId) -> Result<(Subject, u64), Error> {
+        let stream = streams::of_subject(id);
+        if let Some(found) = self.known(&stream).await? {
+            return Ok(found);
+        }
+        let told = async {
+            let mut tail = self.store.tail(self.store.head().await?);
+            loop {
+                if let Some(found) = self.known(&stream).await? {
+                    return Ok(found);
+                }
+                while !tail.next(TAIL_BATCH).await?.iter().any(|event| event.stream == stream) {}
+            }
+        };
+        tokio::time::timeout(KNOWN_WAIT, told).await.unwrap_or(Err(Error::SubjectNotFound))
+    }
+
+    async fn known(&self, stream: &StreamId) -> Result<Option<(Subject, u64)>, Error> {
+        let (folded, version) = self.folded(stream).await?;
+        if folded.closed {
+            return Err(Error::SubjectClosed);
+        }
+        Ok(folded.subject.clone().map(|subject| (subject, version)))
+    }
+
+    async fn check_tokens(&self, tokens: &[String]) -> Result<Vec<Token>, Error> {
+        let (folded, _) = self.folded(&streams::of_token_keys()).await?;
+        let keys = folded.key_set();
+        let check = |token: &String| {
+            let claims = VerificationClaims::verify(token, &keys).map_err(Error::TokenInvalid)?;
+            Ok(Token {
+                id: claims.jti,
+                subject: claims.sub,
+                cancellation: claims.can,
+                expires_at: Timestamp::from_micros(claims.exp.saturating_mul(1_000_000)),
+            })
+        };
+        tokens.iter().map(check).collect()
+    }
+
+    /// Seals what the subject wrote with the cancellation's own key.
+    async fn seal(&self, id: &CancellationId, reason: String) -> Result<Arc<[u8]>, Error> {
+        if reason.is_empty() {
+            return Ok(Arc::from([]));
+        }
+        let (vault, owner) = (self.vault.clone(), id.to_string());
+        let sealing = tokio::task::spawn_blocking(move || vault.seal(&owner, REASON, reason.as_bytes()));
+        let sealed = sealing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        Ok(Arc::from(sealed.map_err(Error::Vault)?))
+    }
+}
+
+/// The envelope that the events of one command share.
+pub(crate) fn metadata(actor: Arc<str>, cause: &str, correlation: &str) -> Arc<Metadata> {
+    Arc::new(Metadata {
+        tenant: types::TENANT_LOCAL.into(),
+        actor,
+        causation: cause.into(),
+        correlation: correlation.into(),
+        traceparent: "".into(),
+    })
+}
+
+fn viewed(outcome: &Outcome, version: u64) -> pb::Cancellation {
+    outcome.state.as_ref().map(|case| wire::view(case, version)).unwrap_or_default()
+}
+
+fn parse(reference: &str) -> Result<CancellationId, Error> {
+    CancellationId::parse(reference).map_err(|_| Error::Conflict)
+}
+
+/// What a page's end says to the next call, and back: `<microseconds>.<stream>`.
+pub(crate) fn page_token(last: &(Timestamp, StreamId)) -> String {
+    format!("{}.{}", last.0.as_micros(), last.1)
+}
+
+pub(crate) fn page_from(token: &str) -> Option<(Timestamp, StreamId)> {
+    let (micros, stream) = token.split_once('.')?;
+    let id = CancellationId::parse(stream).ok()?;
+    Some((Timestamp::from_micros(micros.parse().ok()?), streams::of_case(&id)))
+}

@@ -1,0 +1,236 @@
+//! A cancellation, as pure rules: what may happen to it, and what has.
+//!
+//! `decide` says which facts a command adds or why it is refused, `evolve` applies one fact. Neither
+//! knows a clock, randomness, IO or a participant by name.
+
+mod decide;
+mod evolve;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use decide::{Rejection, decide};
+pub use evolve::evolve;
+pub use state::{Case, Entry, Phase, Progress, State, Want};
+use types::{CancellationId, Edition, ParticipantName, Scope, SubjectId, Timestamp};
+
+/// A SHA-256.
+pub type Digest = [u8; 32];
+
+/// The kinds of instructions that are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Tell what blocks and what follows.
+    Assess,
+    /// Suspend.
+    Freeze,
+    /// Do it.
+    Execute,
+    /// Take it back.
+    Undo,
+}
+
+/// What a participant answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Its assessment.
+    Assessed,
+    /// It has happened.
+    Done,
+    /// There was nothing to do.
+    NothingToDo,
+    /// The law exempts it.
+    Exempt,
+    /// Done, but for what the law demands to keep.
+    Restricted,
+    /// Somebody must act first.
+    Waiting,
+    /// Taken on.
+    Accepted,
+    /// It could not be done.
+    Failed,
+    /// The facts are not those accepted.
+    Changed,
+    /// A higher epoch was seen.
+    Superseded,
+}
+
+impl Outcome {
+    /// Terminal and successful.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Done | Self::NothingToDo | Self::Exempt | Self::Restricted)
+    }
+}
+
+/// An acknowledgement as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The signed bytes.
+    pub bytes: Arc<[u8]>,
+    /// The signature over them.
+    pub signature: Arc<[u8]>,
+    /// Which key.
+    pub kid: String,
+}
+
+/// An acknowledgement: what the rules need of it, and the signed whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Who answers.
+    pub participant: ParticipantName,
+    /// What is answered.
+    pub kind: Kind,
+    /// Of which round.
+    pub epoch: u32,
+    /// Which answer to it, from 1.
+    pub revision: u32,
+    /// The answer.
+    pub outcome: Outcome,
+    /// Of the assessment given or acted on.
+    pub digest: Option<Digest>,
+    /// The moment of the assessment given.
+    pub assessed_at: Option<Timestamp>,
+    /// Whether the assessment given names blockers.
+    pub blocked: bool,
+    /// Whether the assessment given says that it cannot be asked at all.
+    pub rejected: bool,
+    /// When it was given.
+    pub at: Timestamp,
+    /// The whole.
+    pub signed: Signed,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The new cancellation.
+    pub id: CancellationId,
+    /// Whose account or services end.
+    pub subject: SubjectId,
+    /// The subject's region.
+    pub region: String,
+    /// The subject's edition.
+    pub edition: Edition,
+    /// What ends.
+    pub scope: Scope,
+    /// Who must acknowledge; frozen from here on.
+    pub roster: Vec<Entry>,
+    /// Neither assessment nor confirmation.
+    pub gates_none: bool,
+    /// How many tokens a confirmation needs.
+    pub tokens_required: u32,
+    /// Where it came in.
+    pub channel: String,
+    /// Why, sealed; empty where nothing was said.
+    pub sealed_reason: Arc<[u8]>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A verification token whose signature holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its own id.
+    pub id: String,
+    /// For whom it was made.
+    pub subject: String,
+    /// For which cancellation.
+    pub cancellation: String,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
+/// What can be asked of a cancellation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A new one.
+    Request(Request),
+    /// A participant answered.
+    Acknowledge(Answer),
+    /// All assessments together have this digest.
+    Quote {
+        /// The digest.
+        digest: Digest,
+    },
+    /// Ask everybody again.
+    Reassess,
+    /// The subject accepts the quote.
+    Confirm {
+        /// The digest of the quote that the subject saw.
+        digest: Digest,
+        /// The proof that it is them.
+        tokens: Vec<Token>,
+        /// When.
+        now: Timestamp,
+    },
+    /// The subject wants it no more.
+    Revoke {
+        /// Why, sealed; empty where nothing was said.
+        sealed_reason: Arc<[u8]>,
+        /// When.
+        now: Timestamp,
+    },
+    /// The receipt is sealed.
+    Seal {
+        /// The receipt.
+        receipt: String,
+        /// When.
+        now: Timestamp,
+    },
+}
+
+/// What has happened to a cancellation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was asked for.
+    Requested(Request),
+    /// Participants were told.
+    Instructed {
+        /// What.
+        kind: Kind,
+        /// In which round.
+        epoch: u32,
+        /// Who.
+        participants: Vec<ParticipantName>,
+    },
+    /// A participant answered.
+    Acknowledged(Answer),
+    /// All have assessed, and something blocks.
+    Blocked,
+    /// All have assessed, and nothing blocks.
+    Quoted {
+        /// The quote's digest.
+        digest: Digest,
+    },
+    /// The subject accepted.
+    Confirmed {
+        /// The quote's digest.
+        digest: Digest,
+        /// The tokens used up.
+        token_ids: Vec<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// All have finished, and the receipt is sealed.
+    Completed {
+        /// The receipt.
+        receipt: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The subject wanted it no more.
+    Revoked {
+        /// Why, sealed.
+        sealed_reason: Arc<[u8]>,
+        /// When.
+        at: Timestamp,
+    },
+    /// It cannot be asked at all.
+    Rejected {
+        /// When.
+        at: Timestamp,
+    },
+}

@@ -1,0 +1,118 @@
+//! Applies facts.
+
+use super::{
+    Answer, Event, Kind,
+    state::{Case, Confirmation, Phase, Progress, State},
+};
+
+/// Applies one recorded fact. Total: it cannot fail, panic or consult anything but its arguments.
+#[must_use]
+pub fn evolve(state: State, event: Event) -> State {
+    match (state, event) {
+        (None, Event::Requested(request)) => Some(Box::new(Case {
+            progress: vec![Progress::default(); request.roster.len()],
+            phase: Phase::Assessing,
+            epoch: 0,
+            quote: None,
+            confirmation: None,
+            tokens_used: Vec::new(),
+            receipt: None,
+            ended_at: None,
+            request,
+        })),
+        (Some(case), event) => Some(apply(case, event)),
+        // Named, not `_`: a new event must be a compile error here.
+        (
+            None,
+            Event::Instructed { .. }
+            | Event::Acknowledged(_)
+            | Event::Blocked
+            | Event::Quoted { .. }
+            | Event::Confirmed { .. }
+            | Event::Completed { .. }
+            | Event::Revoked { .. }
+            | Event::Rejected { .. },
+        ) => None,
+    }
+}
+
+fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
+    match event {
+        Event::Requested(_) => {}
+        Event::Instructed { kind, epoch, participants } => {
+            case.epoch = epoch;
+            for name in &participants {
+                let Some(index) = case.index_of(name) else { continue };
+                instructed(&mut case.progress[index], kind, epoch);
+            }
+            match kind {
+                Kind::Assess => {
+                    case.phase = Phase::Assessing;
+                    case.quote = None;
+                }
+                Kind::Execute => case.phase = Phase::Executing,
+                Kind::Freeze | Kind::Undo => {}
+            }
+        }
+        Event::Acknowledged(answer) => acknowledged(&mut case, answer),
+        Event::Blocked => {
+            case.phase = Phase::Blocked;
+            case.quote = None;
+        }
+        Event::Quoted { digest } => {
+            case.phase = Phase::AwaitingConfirmation;
+            case.quote = Some(digest);
+        }
+        Event::Confirmed { digest, token_ids, at } => {
+            case.confirmation = Some(Confirmation { digest, at });
+            case.tokens_used.extend(token_ids);
+        }
+        Event::Completed { receipt, at } => {
+            case.phase = Phase::Completed;
+            case.receipt = Some(receipt);
+            case.ended_at = Some(at);
+        }
+        Event::Revoked { sealed_reason: _, at } => {
+            case.phase = Phase::Revoked;
+            case.ended_at = Some(at);
+        }
+        Event::Rejected { at } => {
+            case.phase = Phase::Rejected;
+            case.ended_at = Some(at);
+        }
+    }
+    case
+}
+
+fn instructed(progress: &mut Progress, kind: Kind, epoch: u32) {
+    match kind {
+        Kind::Assess => {
+            progress.assess_epoch = Some(epoch);
+            progress.assessment = None;
+        }
+        Kind::Execute => {
+            progress.execute_epoch = Some(epoch);
+            progress.execution = None;
+        }
+        Kind::Freeze | Kind::Undo => {}
+    }
+}
+
+fn acknowledged(case: &mut Case, answer: Answer) {
+    let Some(index) = case.index_of(&answer.participant) else { return };
+    let progress = &mut case.progress[index];
+    progress.last = progress.last.max((answer.epoch, answer.revision));
+    match answer.kind {
+        Kind::Assess => {
+            let same = progress.assessment.as_ref().is_some_and(|before| before.digest == answer.digest);
+            progress.assessment = Some(answer);
+            // What the subject was asked to accept is no longer what will happen.
+            if case.phase == Phase::AwaitingConfirmation && !same {
+                case.phase = Phase::Assessing;
+                case.quote = None;
+            }
+        }
+        Kind::Execute => progress.execution = Some(answer),
+        Kind::Freeze | Kind::Undo => {}
+    }
+}

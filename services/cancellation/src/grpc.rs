@@ -1,0 +1,187 @@
+//! Thin handlers: parse, do, convert.
+
+use std::pin::Pin;
+
+use futures::{Stream, stream};
+use participant::RequestClaim;
+use proto::cancellation::v1::{self as pb, cancellation_service_server::CancellationService};
+use service_kit::caller;
+use tonic::{Request, Response, Status};
+use types::{Caller, CancellationId};
+
+use crate::{
+    Jwks,
+    app::{Cancellations, Change, NewCancellation, page_token},
+    streams,
+    watch::Watcher,
+    wire::requests,
+};
+
+/// The public API.
+#[derive(Clone)]
+pub struct Api {
+    pub(crate) cancellations: Cancellations,
+    pub(crate) jwks: Jwks,
+}
+
+impl Api {
+    fn change<'a>(
+        &self,
+        caller: &'a Caller,
+        method: &str,
+        message: &impl prost::Message,
+        changed: &'a requests::Changed,
+    ) -> Change<'a> {
+        let digest = self.cancellations.digest(method, message);
+        Change { caller, claim: RequestClaim::new(caller, &changed.request_id, digest), id: &changed.id }
+    }
+}
+
+/// What a watcher has been told.
+struct Watch {
+    cancellations: Cancellations,
+    id: CancellationId,
+    watcher: Watcher,
+    /// The version told last; none yet.
+    told: Option<u64>,
+    ended: bool,
+}
+
+impl Watch {
+    /// The next state that differs from the one told; `None` when there will be no more.
+    async fn next(&mut self) -> Option<Result<pb::WatchCancellationResponse, Status>> {
+        while !self.ended {
+            if self.told.is_some() && !self.watcher.changed().await {
+                return None;
+            }
+            let cancellation = match self.cancellations.get(&self.id).await {
+                Ok(cancellation) => cancellation,
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error.into()));
+                }
+            };
+            if self.told >= Some(cancellation.version) {
+                continue;
+            }
+            self.told = Some(cancellation.version);
+            self.ended = cancellation.ended_at.is_some();
+            return Some(Ok(pb::WatchCancellationResponse { cancellation: Some(cancellation) }));
+        }
+        None
+    }
+}
+
+#[tonic::async_trait]
+impl CancellationService for Api {
+    async fn request_cancellation(
+        &self,
+        request: Request<pb::RequestCancellationRequest>,
+    ) -> Result<Response<pb::RequestCancellationResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let cancellations = &self.cancellations;
+        let read = requests::request(&message, cancellations.shell.clock.now(), |scope| {
+            cancellations.roster.select(scope).is_some()
+        })?;
+        let new = NewCancellation {
+            digest: cancellations.digest("RequestCancellation", &message),
+            request_id: read.request_id,
+            subject: read.subject,
+            scope: read.scope,
+            channel: read.channel,
+            reason: read.reason,
+        };
+        let cancellation = Some(cancellations.request(&caller, new).await?);
+        Ok(Response::new(pb::RequestCancellationResponse { cancellation }))
+    }
+
+    async fn get_cancellation(
+        &self,
+        request: Request<pb::GetCancellationRequest>,
+    ) -> Result<Response<pb::GetCancellationResponse>, Status> {
+        let id = requests::cancellation_id(&request.into_inner().cancellation_id)?;
+        let cancellation = Some(self.cancellations.get(&id).await?);
+        Ok(Response::new(pb::GetCancellationResponse { cancellation }))
+    }
+
+    async fn list_cancellations(
+        &self,
+        request: Request<pb::ListCancellationsRequest>,
+    ) -> Result<Response<pb::ListCancellationsResponse>, Status> {
+        let query = requests::list(&request.into_inner())?;
+        let (cancellations, last) = self.cancellations.list(query).await?;
+        let next_page_token = last.as_ref().map(page_token).unwrap_or_default();
+        Ok(Response::new(pb::ListCancellationsResponse { cancellations, next_page_token }))
+    }
+
+    type WatchCancellationStream =
+        Pin<Box<dyn Stream<Item = Result<pb::WatchCancellationResponse, Status>> + Send>>;
+
+    async fn watch_cancellation(
+        &self,
+        request: Request<pb::WatchCancellationRequest>,
+    ) -> Result<Response<Self::WatchCancellationStream>, Status> {
+        let id = requests::cancellation_id(&request.into_inner().cancellation_id)?;
+        let watcher = self.cancellations.watchers.subscribe(streams::of_case(&id));
+        // An unknown one is refused at once, not within the stream.
+        self.cancellations.get(&id).await?;
+        let cancellations = self.cancellations.clone();
+        let watch = Watch { cancellations, id, watcher, told: None, ended: false };
+        let stream =
+            stream::unfold(watch, |mut watch| async move { watch.next().await.map(|next| (next, watch)) });
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn reassess(
+        &self,
+        request: Request<pb::ReassessRequest>,
+    ) -> Result<Response<pb::ReassessResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let changed = requests::reassess(&message)?;
+        let change = self.change(&caller, "Reassess", &message, &changed);
+        let cancellation = Some(self.cancellations.reassess(change).await?);
+        Ok(Response::new(pb::ReassessResponse { cancellation }))
+    }
+
+    async fn confirm_cancellation(
+        &self,
+        request: Request<pb::ConfirmCancellationRequest>,
+    ) -> Result<Response<pb::ConfirmCancellationResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let (changed, digest) = requests::confirm(&message)?;
+        let change = self.change(&caller, "ConfirmCancellation", &message, &changed);
+        let tokens = &message.verification_tokens;
+        let cancellation = Some(self.cancellations.confirm(change, digest, tokens).await?);
+        Ok(Response::new(pb::ConfirmCancellationResponse { cancellation }))
+    }
+
+    async fn revoke_cancellation(
+        &self,
+        request: Request<pb::RevokeCancellationRequest>,
+    ) -> Result<Response<pb::RevokeCancellationResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let (changed, reason) = requests::revoke(&message)?;
+        let change = self.change(&caller, "RevokeCancellation", &message, &changed);
+        let cancellation = Some(self.cancellations.revoke(change, reason).await?);
+        Ok(Response::new(pb::RevokeCancellationResponse { cancellation }))
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<pb::GetReceiptRequest>,
+    ) -> Result<Response<pb::GetReceiptResponse>, Status> {
+        let id = requests::cancellation_id(&request.into_inner().cancellation_id)?;
+        Ok(Response::new(self.cancellations.receipt(&id).await?))
+    }
+
+    async fn get_keys(
+        &self,
+        _: Request<pb::GetKeysRequest>,
+    ) -> Result<Response<pb::GetKeysResponse>, Status> {
+        Ok(Response::new(pb::GetKeysResponse { jwks_json: self.jwks.json() }))
+    }
+}

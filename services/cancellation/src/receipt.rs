@@ -1,0 +1,218 @@
+//! The receipt: the sealed, signed collection of terminal acknowledgements, and how anybody checks
+//! it with nothing but public keys.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use keys::{JwkSet, SigningKey, jws};
+use participant::{contract, is_success, wire};
+use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
+use serde::{Deserialize, Serialize};
+use types::{Action, ItemKind, Scope, Timestamp};
+
+use crate::{
+    domain::{Answer, Case},
+    quote,
+    wire::outcome_to,
+};
+
+/// The JWS header's `typ`.
+pub const TYPE: &str = "exeunt-receipt+jws";
+
+/// What a receipt says, as its JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// The shape's version.
+    pub format: u32,
+    /// Rises with every amendment, from 1.
+    pub version: u32,
+    /// The cancellation.
+    pub cancellation_id: String,
+    /// Whose.
+    pub subject_id: String,
+    /// What ended: `wholeAccount`, `named:<scope>`, or the items.
+    pub scope: Vec<String>,
+    /// RFC 3339.
+    pub requested_at: String,
+    /// RFC 3339.
+    pub completed_at: String,
+    /// Of the accepted quote, lower-case hexadecimal; empty where the scope has none.
+    pub quote_digest: String,
+    /// Everybody who had to acknowledge.
+    pub roster: Vec<String>,
+    /// Their terminal acknowledgements, in the roster's order.
+    pub acknowledgements: Vec<SignedAnswer>,
+}
+
+/// One acknowledgement within a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedAnswer {
+    /// Whose.
+    pub participant: String,
+    /// The outcome's name, like `OUTCOME_DONE`.
+    pub outcome: String,
+    /// The signed bytes, base64url without padding: an encoded exeunt.participant.v1.Acknowledgement.
+    pub signed: String,
+    /// Ed25519 over them, base64url without padding.
+    pub signature: String,
+    /// Which key: the RFC 7638 thumbprint of its JWK.
+    pub kid: String,
+}
+
+/// Seals the receipt of a cancellation that everybody has finished.
+pub(crate) fn seal(case: &Case, completed_at: Timestamp, key: &SigningKey) -> String {
+    let request = &case.request;
+    let finished = case.progress.iter().filter_map(|progress| progress.execution.as_ref());
+    let receipt = Receipt {
+        format: 1,
+        version: 1,
+        cancellation_id: request.id.to_string(),
+        subject_id: request.subject.to_string(),
+        scope: scope_words(&request.scope),
+        requested_at: request.at.to_string(),
+        completed_at: completed_at.to_string(),
+        quote_digest: case.confirmation.as_ref().map(|c| quote::hex(&c.digest)).unwrap_or_default(),
+        roster: request.roster.iter().map(|entry| entry.name.to_string()).collect(),
+        acknowledgements: finished.map(signed_answer).collect(),
+    };
+    // A structure of strings and numbers always has a JSON form.
+    let payload = serde_json::to_vec(&receipt).unwrap_or_default();
+    jws::sign(key, TYPE, &payload)
+}
+
+fn signed_answer(answer: &Answer) -> SignedAnswer {
+    SignedAnswer {
+        participant: answer.participant.to_string(),
+        outcome: outcome_to(answer.outcome).as_str_name().to_owned(),
+        signed: URL_SAFE_NO_PAD.encode(&answer.signed.bytes),
+        signature: URL_SAFE_NO_PAD.encode(&answer.signed.signature),
+        kid: answer.signed.kid.clone(),
+    }
+}
+
+fn scope_words(scope: &Scope) -> Vec<String> {
+    match scope {
+        Scope::WholeAccount => vec!["wholeAccount".to_owned()],
+        Scope::Named(name) => vec![format!("named:{name}")],
+        Scope::Selected(items) => items
+            .iter()
+            .map(|item| format!("{}:{}:{}", kind_word(item.kind), item.id, action_word(item.action)))
+            .collect(),
+    }
+}
+
+fn kind_word(kind: ItemKind) -> &'static str {
+    wire::item_kind(kind).as_str_name()
+}
+
+fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::StopRenewal => "ACTION_STOP_RENEWAL",
+        Action::EndNow => "ACTION_END_NOW",
+        Action::Unbind => "ACTION_UNBIND",
+        Action::Disable => "ACTION_DISABLE",
+        Action::Erase => "ACTION_ERASE",
+    }
+}
+
+/// The receipt in protobuf's shape.
+pub(crate) fn to_proto(case: &Case, completed_at: Timestamp) -> pb::Receipt {
+    let request = &case.request;
+    let finished = case.progress.iter().filter_map(|progress| progress.execution.as_ref());
+    pb::Receipt {
+        cancellation_id: request.id.to_string(),
+        subject_id: request.subject.to_string(),
+        scope: Some(wire::scope(&request.scope)),
+        requested_at: Some(request.at.to_proto()),
+        completed_at: Some(completed_at.to_proto()),
+        quote_digest: case.confirmation.as_ref().map(|c| quote::hex(&c.digest)).unwrap_or_default(),
+        acknowledgements: finished
+            .map(|answer| pb::ReceiptAcknowledgement {
+                participant: answer.participant.to_string(),
+                outcome: outcome_to(answer.outcome).into(),
+                signed: Bytes::copy_from_slice(&answer.signed.bytes),
+                signature: Bytes::copy_from_slice(&answer.signed.signature),
+                kid: answer.signed.kid.clone(),
+            })
+            .collect(),
+        version: 1,
+    }
+}
+
+/// Why a receipt proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The seal does not hold.
+    #[error("the receipt's own signature does not hold")]
+    Seal(#[source] jws::JwsError),
+    /// The payload is not a receipt.
+    #[error("the receipt's content cannot be read")]
+    Content(#[from] serde_json::Error),
+    /// The receipt's key is not the coordinator's.
+    #[error("the receipt is not sealed with a receipt key")]
+    SealKey,
+    /// Everything that is wrong with its acknowledgements.
+    #[error("acknowledgements do not hold: {}", .0.join("; "))]
+    Acknowledgements(Vec<String>),
+}
+
+/// Checks a receipt with nothing but public keys: its seal, every acknowledgement's signature, and
+/// that everybody on the roster finished this very cancellation.
+///
+/// `keys` is what `GetKeys` gives.
+///
+/// # Errors
+/// [`VerifyError`] with everything that does not hold.
+pub fn verify(receipt_jws: &str, keys: &JwkSet) -> Result<Receipt, VerifyError> {
+    let verified = jws::verify(receipt_jws.trim(), keys).and_then(|verified| verified.of_type(TYPE));
+    let verified = verified.map_err(VerifyError::Seal)?;
+    let receipt: Receipt = serde_json::from_slice(&verified.payload)?;
+    let mut faults = Vec::new();
+    if receipt.roster.is_empty() {
+        faults.push("nobody had to acknowledge".to_owned());
+    }
+    for name in &receipt.roster {
+        let mut of_this = receipt.acknowledgements.iter().filter(|signed| signed.participant == *name);
+        match (of_this.next(), of_this.next()) {
+            (Some(signed), None) => {
+                faults.extend(check(&receipt, signed, keys).err().map(|fault| format!("{name}: {fault}")));
+            }
+            (Some(_), Some(_)) => faults.push(format!("{name} acknowledged twice")),
+            (None, _) => faults.push(format!("{name} has not acknowledged")),
+        }
+    }
+    for stranger in
+        receipt.acknowledgements.iter().filter(|signed| !receipt.roster.contains(&signed.participant))
+    {
+        faults.push(format!("{} is not on the roster", stranger.participant));
+    }
+    // A participant's key must not pass for the coordinator's, nor the other way round.
+    let sealed_by = verified.header.kid.unwrap_or_default();
+    if receipt.acknowledgements.iter().any(|signed| signed.kid == sealed_by) {
+        return Err(VerifyError::SealKey);
+    }
+    if faults.is_empty() { Ok(receipt) } else { Err(VerifyError::Acknowledgements(faults)) }
+}
+
+fn check(receipt: &Receipt, signed: &SignedAnswer, keys: &JwkSet) -> Result<(), String> {
+    let bytes =
+        |text: &str| URL_SAFE_NO_PAD.decode(text).map(Bytes::from).map_err(|_| "not base64url".to_owned());
+    let message = contract_pb::SignedAcknowledgement {
+        acknowledgement: bytes(&signed.signed)?,
+        signature: bytes(&signed.signature)?,
+        kid: signed.kid.clone(),
+    };
+    let answer = contract::verify(&message, keys).map_err(|error| error.to_string())?;
+    let told = [
+        (answer.cancellation_id == receipt.cancellation_id, "is about another cancellation"),
+        (answer.subject_id == receipt.subject_id, "is about another subject"),
+        (answer.participant == signed.participant, "is another participant's"),
+        (answer.kind() == contract_pb::InstructionKind::Execute, "does not answer EXECUTE"),
+        (answer.outcome().as_str_name() == signed.outcome, "has another outcome"),
+        (is_success(answer.outcome()), "is not a successful end"),
+    ];
+    match told.iter().find(|(holds, _)| !holds) {
+        Some((_, fault)) => Err((*fault).to_owned()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,316 @@
+//! The roster file: who must acknowledge what. Read and checked at start, every fault named at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use keys::Jwk;
+use serde::Deserialize;
+use types::{ItemKind, ParticipantName, Scope};
+
+use crate::domain::Entry;
+
+/// The roster that stands where nothing else is configured.
+pub const DEFAULT: &str = include_str!("../roster.toml");
+
+const WHOLE_ACCOUNT: &str = "whole_account";
+const SELECTED: &str = "selected";
+
+/// A roster that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RosterError {
+    /// Not TOML, or not of this shape.
+    #[error("roster cannot be read")]
+    Syntax(#[from] toml::de::Error),
+    /// Everything that is wrong with it.
+    #[error("roster is wrong: {}", .0.join("; "))]
+    Faults(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    scopes: BTreeMap<String, ScopeRule>,
+    participant: Vec<Row>,
+}
+
+/// What holds for a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScopeRule {
+    #[serde(default)]
+    tokens_required: u32,
+    #[serde(default)]
+    gates: Gates,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Gates {
+    #[default]
+    All,
+    None,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    scopes: BTreeSet<String>,
+    #[serde(default)]
+    items: Vec<String>,
+    #[serde(default)]
+    after: Vec<String>,
+    #[serde(default)]
+    deadline_ms: u64,
+    #[serde(default)]
+    keys: Vec<String>,
+}
+
+/// Who must acknowledge what.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    scopes: BTreeMap<String, ScopeRule>,
+    members: Vec<Member>,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    entry: Entry,
+    scopes: BTreeSet<String>,
+}
+
+/// What the roster says of one scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Who must acknowledge, in the file's order.
+    pub entries: Vec<Entry>,
+    /// Neither assessment nor confirmation.
+    pub gates_none: bool,
+    /// How many tokens a confirmation needs.
+    pub tokens_required: u32,
+}
+
+impl Roster {
+    /// Reads a roster file.
+    ///
+    /// # Errors
+    /// [`RosterError`] with every fault.
+    pub fn parse(text: &str) -> Result<Self, RosterError> {
+        let file: File = toml::from_str(text)?;
+        let mut faults = Vec::new();
+        let mut members: Vec<Member> = Vec::new();
+        for row in file.participant {
+            let scopes = row.scopes.clone();
+            for unknown in scopes.iter().filter(|scope| !file.scopes.contains_key(*scope)) {
+                faults.push(format!("{}: scope {unknown} is not declared", row.name));
+            }
+            let Some(entry) = entry(row, &mut faults) else { continue };
+            if members.iter().any(|member| member.entry.name == entry.name) {
+                faults.push(format!("{} stands there twice", entry.name));
+            }
+            members.push(Member { entry, scopes });
+        }
+        check_order(&members, &mut faults);
+        if !faults.is_empty() {
+            return Err(RosterError::Faults(faults));
+        }
+        Ok(Self { scopes: file.scopes, members })
+    }
+
+    /// Adds public keys to those of a participant that the file names; others are left be.
+    pub fn add_keys<'a>(&mut self, name: &ParticipantName, keys: impl IntoIterator<Item = &'a Jwk>) {
+        let Some(member) = self.members.iter_mut().find(|member| member.entry.name == *name) else { return };
+        for jwk in keys.into_iter().map(Jwk::to_json) {
+            if !member.entry.keys.contains(&jwk) {
+                member.entry.keys.push(jwk);
+            }
+        }
+    }
+
+    /// Those whose acknowledgements nobody could check.
+    #[must_use]
+    pub fn without_keys(&self) -> Vec<ParticipantName> {
+        let without = self.members.iter().filter(|member| member.entry.keys.is_empty());
+        without.map(|member| member.entry.name.clone()).collect()
+    }
+
+    /// Everybody.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.members.iter().map(|member| &member.entry)
+    }
+
+    /// Who must acknowledge that scope; `None` for a named one that the file does not have.
+    #[must_use]
+    pub fn select(&self, scope: &Scope) -> Option<Selection> {
+        let (name, items) = match scope {
+            Scope::WholeAccount => (WHOLE_ACCOUNT, None),
+            Scope::Selected(items) => (SELECTED, Some(items)),
+            Scope::Named(name) if [WHOLE_ACCOUNT, SELECTED].contains(&name.as_str()) => return None,
+            Scope::Named(name) => (name.as_str(), None),
+        };
+        let rule = self.scopes.get(name)?;
+        let concerned = |entry: &Entry| match items {
+            None => true,
+            Some(items) => {
+                entry.item_kinds.is_empty() || items.iter().any(|item| entry.item_kinds.contains(&item.kind))
+            }
+        };
+        let members = self.members.iter().filter(|member| member.scopes.contains(name));
+        Some(Selection {
+            entries: members.map(|member| member.entry.clone()).filter(concerned).collect(),
+            gates_none: rule.gates == Gates::None,
+            tokens_required: rule.tokens_required,
+        })
+    }
+}
+
+fn entry(row: Row, faults: &mut Vec<String>) -> Option<Entry> {
+    let name = row.name;
+    let mut named = |text: &str| {
+        ParticipantName::parse(text)
+            .map_err(|error| faults.push(format!("participant {text:?} {error}")))
+            .ok()
+    };
+    let (parsed, after) =
+        (named(&name), row.after.iter().map(|text| named(text)).collect::<Option<Vec<_>>>());
+    let mut item_kinds = Vec::new();
+    for text in &row.items {
+        match item_kind(text) {
+            Some(kind) => item_kinds.push(kind),
+            None => faults.push(format!("{name}: {text} is not a kind of item")),
+        }
+    }
+    for text in &row.keys {
+        if let Err(error) = Jwk::parse(text) {
+            faults.push(format!("{name}: a key is wrong: {error}"));
+        }
+    }
+    Some(Entry {
+        name: parsed?,
+        after: after?,
+        keys: row.keys,
+        deadline: (row.deadline_ms > 0).then(|| Duration::from_millis(row.deadline_ms)),
+        item_kinds,
+    })
+}
+
+fn item_kind(text: &str) -> Option<ItemKind> {
+    let kind = proto::types::v1::ItemKind::from_str_name(&format!("ITEM_KIND_{text}"))?;
+    participant::wire::item_kind_from(kind.into())
+}
+
+/// Who comes after somebody unknown, or after themselves by whatever way, would never execute.
+fn check_order(members: &[Member], faults: &mut Vec<String>) {
+    let find = |name: &ParticipantName| members.iter().find(|member| member.entry.name == *name);
+    for member in members {
+        for unknown in member.entry.after.iter().filter(|name| find(name).is_none()) {
+            faults.push(format!("{} comes after {unknown}, which is not there", member.entry.name));
+        }
+    }
+    let mut settled: BTreeSet<&ParticipantName> = BTreeSet::new();
+    loop {
+        let free = |member: &&Member| {
+            !settled.contains(&member.entry.name)
+                && member.entry.after.iter().all(|name| settled.contains(name) || find(name).is_none())
+        };
+        let next: Vec<&ParticipantName> =
+            members.iter().filter(free).map(|member| &member.entry.name).collect();
+        if next.is_empty() {
+            break;
+        }
+        settled.extend(next);
+    }
+    for stuck in members.iter().filter(|member| !settled.contains(&member.entry.name)) {
+        faults.push(format!("{} waits for itself", stuck.entry.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Action, Item};
+
+    use super::*;
+
+    fn names(selection: &Selection) -> Vec<&str> {
+        selection.entries.iter().map(|entry| entry.name.as_str()).collect()
+    }
+
+    const SMALL: &str = r#"
+        [scopes.whole_account]
+        tokens_required = 2
+        [scopes.selected]
+        [scopes.fast]
+        gates = "none"
+        [[participant]]
+        name = "first"
+        scopes = ["whole_account", "selected", "fast"]
+        items = ["SUBSCRIPTION"]
+        [[participant]]
+        name = "second"
+        scopes = ["whole_account", "selected"]
+        after = ["first"]
+        [[participant]]
+        name = "third"
+        scopes = ["selected"]
+        items = ["DATA_CATEGORY"]
+    "#;
+
+    #[test]
+    fn the_embedded_roster_is_sound_and_stops_money_first() {
+        let roster = Roster::parse(DEFAULT).unwrap();
+        let whole = roster.select(&Scope::WholeAccount).unwrap();
+        assert!(whole.entries.len() >= 4);
+        assert!(whole.entries[0].after.is_empty());
+        assert!(whole.entries[1..].iter().all(|entry| entry.after.contains(&whole.entries[0].name)));
+    }
+
+    #[test]
+    fn a_scope_selects_who_must_acknowledge() {
+        let roster = Roster::parse(SMALL).unwrap();
+        let whole = roster.select(&Scope::WholeAccount).unwrap();
+        assert_eq!(
+            (names(&whole), whole.tokens_required, whole.gates_none),
+            (vec!["first", "second"], 2, false)
+        );
+        let item = Item { kind: ItemKind::Subscription, id: "sub_1".into(), action: Action::EndNow };
+        let selected = roster.select(&Scope::Selected(vec![item])).unwrap();
+        assert_eq!(names(&selected), ["first", "second"]);
+        let fast = roster.select(&Scope::Named("fast".into())).unwrap();
+        assert_eq!((names(&fast), fast.gates_none), (vec!["first"], true));
+        assert_eq!(roster.select(&Scope::Named("slow".into())), None);
+        assert_eq!(roster.select(&Scope::Named("whole_account".into())), None);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let text = r#"
+            [scopes.whole_account]
+            [[participant]]
+            name = "a"
+            scopes = ["whole_account", "other"]
+            items = ["SOCKS"]
+            after = ["b", "ghost"]
+            keys = ["{}"]
+            [[participant]]
+            name = "b"
+            scopes = []
+            after = ["a"]
+            [[participant]]
+            name = "Bad Name"
+            scopes = []
+            [[participant]]
+            name = "c"
+            scopes = []
+            [[participant]]
+            name = "c"
+            scopes = []
+        "#;
+        let Err(RosterError::Faults(faults)) = Roster::parse(text) else { panic!("it is wrong") };
+        for expected in ["other", "SOCKS", "ghost", "a key is wrong", "Bad Name", "twice", "waits for itself"]
+        {
+            assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected} in {faults:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The streams of this service's store: cancellations, what is known of subjects, and the keys of
+//! verification tokens.
+
+use std::sync::Arc;
+
+use event_store::{Recorded, StreamId};
+use keys::{Jwk, JwkSet};
+use messaging::Unreadable;
+use participant::wire;
+use types::{CancellationId, Edition, SubjectId};
+
+use crate::{
+    domain::{State, evolve},
+    wire::{Decoded, decode},
+};
+
+/// The stream of a cancellation.
+pub(crate) fn of_case(id: &CancellationId) -> StreamId {
+    StreamId::new(id.as_str())
+}
+
+/// The stream of what is known of a subject.
+pub(crate) fn of_subject(id: &SubjectId) -> StreamId {
+    StreamId::new(id.as_str())
+}
+
+/// The stream of the keys of verification tokens.
+pub(crate) fn of_token_keys() -> StreamId {
+    StreamId::new("token-keys")
+}
+
+/// What is known of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) region: String,
+    pub(crate) edition: Edition,
+}
+
+/// What the events of any one stream fold into.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Folded {
+    /// A cancellation's stream.
+    pub(crate) case: State,
+    /// A subject's stream.
+    pub(crate) subject: Option<Subject>,
+    /// A subject's stream: no request is accepted any more.
+    pub(crate) closed: bool,
+    /// The token keys' stream.
+    pub(crate) keys: Vec<String>,
+}
+
+impl Folded {
+    /// The published keys as a set.
+    pub(crate) fn key_set(&self) -> JwkSet {
+        self.keys.iter().filter_map(|json| Jwk::parse(json).ok()).collect()
+    }
+}
+
+/// Folds one event.
+pub(crate) fn fold(state: Arc<Folded>, event: &Recorded) -> Result<Arc<Folded>, Unreadable> {
+    let decoded = decode(event)?;
+    let mut folded = Arc::unwrap_or_clone(state);
+    match decoded {
+        Decoded::Case(event) => folded.case = evolve(folded.case, event),
+        Decoded::SubjectKnown(known) => {
+            let edition = wire::edition_from(known.edition);
+            folded.subject.get_or_insert(Subject { region: known.region, edition });
+        }
+        Decoded::SubjectClosed => folded.closed = true,
+        Decoded::TokenKey(json) => folded.keys.push(json),
+    }
+    Ok(Arc::new(folded))
+}
+
+/// Folds a whole stream; its version beside it.
+pub(crate) fn fold_all(events: &[Recorded]) -> Result<(Arc<Folded>, u64), Unreadable> {
+    let version = events.last().map_or(0, |event| event.version);
+    Ok((events.iter().try_fold(Arc::default(), fold)?, version))
+}

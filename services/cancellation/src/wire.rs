@@ -1,0 +1,119 @@
+//! Between protobuf and the domain: stored events, acknowledgements, and what callers see.
+
+mod events;
+pub(crate) mod requests;
+mod view;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+pub(crate) use events::{CANCELLATIONS, Decoded, decode, encode, instructions, listing};
+use proto::participant::v1 as pb;
+use types::{ParticipantName, Timestamp};
+pub(crate) use view::{blockers, decoded, state_of, view};
+
+use crate::domain::{Answer, Digest, Kind, Outcome, Signed};
+
+/// What is wrong with an acknowledgement whose signature holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("acknowledgement has no usable {0}")]
+pub(crate) struct Unusable(&'static str);
+
+/// A verified acknowledgement in the domain's terms.
+pub(crate) fn answer(
+    acknowledgement: &pb::Acknowledgement,
+    signed: &pb::SignedAcknowledgement,
+) -> Result<Answer, Unusable> {
+    let assessment = acknowledgement.assessment.as_ref();
+    let assessed_at = assessment.and_then(|made| made.assessed_at.as_ref()).and_then(Timestamp::from_proto);
+    let at = acknowledgement.acknowledged_at.as_ref().and_then(Timestamp::from_proto);
+    let outcome = outcome(acknowledgement.outcome()).ok_or(Unusable("outcome"))?;
+    let digest = digest(&acknowledgement.assessment_digest);
+    if outcome == Outcome::Assessed {
+        let made = assessment.ok_or(Unusable("assessment"))?;
+        assessed_at.ok_or(Unusable("moment of assessment"))?;
+        if digest != Some(participant::contract::assessment_digest(made)) {
+            return Err(Unusable("assessment digest"));
+        }
+    }
+    Ok(Answer {
+        participant: ParticipantName::parse(&acknowledgement.participant)
+            .map_err(|_| Unusable("participant"))?,
+        kind: kind(acknowledgement.kind()).ok_or(Unusable("kind"))?,
+        epoch: acknowledgement.epoch,
+        revision: acknowledgement.revision,
+        outcome,
+        digest,
+        assessed_at,
+        blocked: assessment.is_some_and(|made| !made.blockers.is_empty()),
+        rejected: assessment.is_some_and(|made| !made.rejections.is_empty()),
+        at: at.ok_or(Unusable("moment"))?,
+        signed: Signed {
+            bytes: Arc::from(&signed.acknowledgement[..]),
+            signature: Arc::from(&signed.signature[..]),
+            kid: signed.kid.clone(),
+        },
+    })
+}
+
+pub(crate) fn signed(signed: &Signed) -> pb::SignedAcknowledgement {
+    pb::SignedAcknowledgement {
+        acknowledgement: Bytes::copy_from_slice(&signed.bytes),
+        signature: Bytes::copy_from_slice(&signed.signature),
+        kid: signed.kid.clone(),
+    }
+}
+
+pub(crate) fn digest(bytes: &[u8]) -> Option<Digest> {
+    bytes.try_into().ok()
+}
+
+pub(crate) fn kind_to(kind: Kind) -> pb::InstructionKind {
+    match kind {
+        Kind::Assess => pb::InstructionKind::Assess,
+        Kind::Freeze => pb::InstructionKind::Freeze,
+        Kind::Execute => pb::InstructionKind::Execute,
+        Kind::Undo => pb::InstructionKind::Undo,
+    }
+}
+
+pub(crate) fn kind(kind: pb::InstructionKind) -> Option<Kind> {
+    match kind {
+        pb::InstructionKind::Unspecified => None,
+        pb::InstructionKind::Assess => Some(Kind::Assess),
+        pb::InstructionKind::Freeze => Some(Kind::Freeze),
+        pb::InstructionKind::Execute => Some(Kind::Execute),
+        pb::InstructionKind::Undo => Some(Kind::Undo),
+    }
+}
+
+pub(crate) fn outcome_to(outcome: Outcome) -> pb::Outcome {
+    match outcome {
+        Outcome::Assessed => pb::Outcome::Assessed,
+        Outcome::Done => pb::Outcome::Done,
+        Outcome::NothingToDo => pb::Outcome::NothingToDo,
+        Outcome::Exempt => pb::Outcome::Exempt,
+        Outcome::Restricted => pb::Outcome::Restricted,
+        Outcome::Waiting => pb::Outcome::Waiting,
+        Outcome::Accepted => pb::Outcome::Accepted,
+        Outcome::Failed => pb::Outcome::Failed,
+        Outcome::Changed => pb::Outcome::Changed,
+        Outcome::Superseded => pb::Outcome::Superseded,
+    }
+}
+
+fn outcome(outcome: pb::Outcome) -> Option<Outcome> {
+    Some(match outcome {
+        pb::Outcome::Unspecified => return None,
+        pb::Outcome::Assessed => Outcome::Assessed,
+        pb::Outcome::Done => Outcome::Done,
+        pb::Outcome::NothingToDo => Outcome::NothingToDo,
+        pb::Outcome::Exempt => Outcome::Exempt,
+        pb::Outcome::Restricted => Outcome::Restricted,
+        pb::Outcome::Waiting => Outcome::Waiting,
+        pb::Outcome::Accepted => Outcome::Accepted,
+        pb::Outcome::Failed => Outcome::Failed,
+        pb::Outcome::Changed => Outcome::Changed,
+        pb::Outcome::Superseded => Outcome::Superseded,
+    })
+}

@@ -1,0 +1,251 @@
+//! Events as they are stored and told.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use event_store::{Listing, NewEvent, Recorded, StreamId};
+use messaging::Unreadable;
+use participant::{Encoded, contract, unreadable, wire};
+use prost::{Message as _, Name as _};
+use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
+use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
+
+use super::{answer, digest, kind, kind_to, signed, state_of};
+use crate::domain::{Case, Entry, Event, Kind, Request};
+
+/// The list in which every cancellation stands.
+pub(crate) const CANCELLATIONS: &str = "cancellation";
+
+/// The row of the list for a cancellation as it is.
+pub(crate) fn listing(case: &Case) -> Listing {
+    Listing {
+        stream: StreamId::new(case.request.id.as_str()),
+        list: CANCELLATIONS.into(),
+        owner: case.request.subject.as_str().into(),
+        state: state_of(case.phase).as_str_name().into(),
+        since: case.request.at,
+    }
+}
+
+/// An event for the store; `case` is the cancellation as the event left it.
+pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
+    let encoded = match event {
+        Event::Requested(request) => Encoded::of(&requested(request)),
+        Event::Instructed { kind, epoch, participants } => {
+            Encoded::of(&instructed(case, *kind, *epoch, participants))
+        }
+        Event::Acknowledged(answer) => {
+            Encoded::of(&pb::Acknowledged { signed: Some(signed(&answer.signed)) })
+        }
+        Event::Blocked => Encoded::of(&pb::Blocked {}),
+        Event::Quoted { digest } => Encoded::of(&pb::Quoted { digest: Bytes::copy_from_slice(digest) }),
+        Event::Confirmed { digest, token_ids, at: _ } => Encoded::of(&pb::Confirmed {
+            digest: Bytes::copy_from_slice(digest),
+            token_ids: token_ids.clone(),
+        }),
+        Event::Completed { receipt, at: _ } => Encoded::of(&pb::Completed { receipt_jws: receipt.clone() }),
+        Event::Revoked { sealed_reason, at: _ } => {
+            Encoded::of(&pb::Revoked { sealed_reason: Bytes::copy_from_slice(sealed_reason) })
+        }
+        Event::Rejected { at: _ } => Encoded::of(&pb::Rejected { rejections: super::view::rejections(case) }),
+    };
+    NewEvent { id: fresh_uuid(), kind: encoded.kind, schema: encoded.schema, payload: encoded.payload }
+}
+
+fn requested(request: &Request) -> pb::Requested {
+    pb::Requested {
+        cancellation_id: request.id.to_string(),
+        subject_id: request.subject.to_string(),
+        region: request.region.clone(),
+        edition: wire::edition(request.edition).into(),
+        scope: Some(wire::scope(&request.scope)),
+        roster: request.roster.iter().map(roster_entry).collect(),
+        gates_none: request.gates_none,
+        tokens_required: request.tokens_required,
+        channel: request.channel.clone(),
+        sealed_reason: Bytes::copy_from_slice(&request.sealed_reason),
+        requested_at: Some(request.at.to_proto()),
+    }
+}
+
+fn roster_entry(entry: &Entry) -> pb::RosterEntry {
+    pb::RosterEntry {
+        name: entry.name.to_string(),
+        after: entry.after.iter().map(ToString::to_string).collect(),
+        jwk_json: entry.keys.clone(),
+        deadline_ms: entry.deadline.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        item_kinds: entry.item_kinds.iter().map(|kind| wire::item_kind(*kind).into()).collect(),
+    }
+}
+
+fn instructed(case: &Case, kind: Kind, epoch: u32, participants: &[ParticipantName]) -> pb::Instructed {
+    let request = &case.request;
+    let scope = match &request.scope {
+        // Each target gets its own items.
+        Scope::Selected(_) => Scope::Selected(Vec::new()),
+        whole => whole.clone(),
+    };
+    let template = contract_pb::Instruction {
+        tenant: types::TENANT_LOCAL.to_owned(),
+        cancellation_id: request.id.to_string(),
+        kind: kind_to(kind).into(),
+        epoch,
+        subject_id: request.subject.to_string(),
+        region: request.region.clone(),
+        edition: wire::edition(request.edition).into(),
+        scope: Some(wire::scope(&scope)),
+        ..contract_pb::Instruction::default()
+    };
+    let targets = participants.iter().filter_map(|name| {
+        let (entry, progress) = case.participants().find(|(entry, _)| entry.name == *name)?;
+        let accepted = progress.assessment.as_ref().filter(|_| kind == Kind::Execute && !request.gates_none);
+        let items = match &request.scope {
+            Scope::Selected(items) => {
+                items.iter().filter(|item| entry.item_kinds.contains(&item.kind)).map(wire::item).collect()
+            }
+            Scope::WholeAccount | Scope::Named(_) => Vec::new(),
+        };
+        Some(pb::InstructionTarget {
+            participant: name.to_string(),
+            assessment_digest: accepted
+                .and_then(|answer| answer.digest)
+                .map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(&digest)),
+            assessed_at: accepted.and_then(|answer| answer.assessed_at).map(Timestamp::to_proto),
+            due_after_ms: entry
+                .deadline
+                .map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+            items,
+        })
+    });
+    pb::Instructed { targets: targets.collect(), template: Some(template) }
+}
+
+/// The instructions that a stored round says, each with its participant.
+pub(crate) fn instructions(round: &pb::Instructed, at: Timestamp) -> Vec<(String, contract_pb::Instruction)> {
+    let Some(template) = &round.template else { return Vec::new() };
+    let Ok(cancellation) = CancellationId::parse(&template.cancellation_id) else { return Vec::new() };
+    let instruction = |target: &pb::InstructionTarget| {
+        let name = &target.participant;
+        let mut instruction = contract_pb::Instruction {
+            instruction_id: contract::instruction_id(&cancellation, name, template.kind(), template.epoch),
+            participant: name.clone(),
+            issued_at: Some(at.to_proto()),
+            due_at: (target.due_after_ms > 0)
+                .then(|| at.plus(Duration::from_millis(target.due_after_ms)).to_proto()),
+            assessment_digest: target.assessment_digest.clone(),
+            assessed_at: target.assessed_at,
+            ..template.clone()
+        };
+        if let Some(proto::types::v1::scope::Kind::Selected(selected)) =
+            instruction.scope.as_mut().and_then(|scope| scope.kind.as_mut())
+        {
+            selected.items.clone_from(&target.items);
+        }
+        (name.clone(), instruction)
+    };
+    round.targets.iter().map(instruction).collect()
+}
+
+/// What a stored event of this service's streams says.
+pub(crate) enum Decoded {
+    /// A cancellation's own fact.
+    Case(Event),
+    /// A subject is known.
+    SubjectKnown(pb::SubjectKnown),
+    /// A subject is closed.
+    SubjectClosed,
+    /// A key of verification tokens is known.
+    TokenKey(String),
+}
+
+/// Reads a stored event.
+pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
+    let broken = |detail: String| unreadable(&event.kind, event.schema, detail);
+    let bytes = || event.payload.clone();
+    let name = event.kind.strip_prefix("exeunt.cancellation.v1.").unwrap_or_default();
+    let at = event.at;
+    let decoded = match name {
+        pb::Acknowledged::NAME => acknowledged(bytes()).map_err(broken)?,
+        pb::Instructed::NAME => {
+            round(&pb::Instructed::decode(bytes()).map_err(|e| broken(e.to_string()))?).map_err(broken)?
+        }
+        pb::Requested::NAME => {
+            let requested = pb::Requested::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            Event::Requested(request(requested).ok_or_else(|| broken("a field is missing".into()))?)
+        }
+        pb::Blocked::NAME => Event::Blocked,
+        pb::Quoted::NAME => {
+            let quoted = pb::Quoted::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            Event::Quoted { digest: digest(&quoted.digest).ok_or_else(|| broken("no digest".into()))? }
+        }
+        pb::Confirmed::NAME => {
+            let confirmed = pb::Confirmed::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            let digest = digest(&confirmed.digest).ok_or_else(|| broken("no digest".into()))?;
+            Event::Confirmed { digest, token_ids: confirmed.token_ids, at }
+        }
+        pb::Completed::NAME => {
+            let completed = pb::Completed::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            Event::Completed { receipt: completed.receipt_jws, at }
+        }
+        pb::Revoked::NAME => {
+            let revoked = pb::Revoked::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            Event::Revoked { sealed_reason: Arc::from(&revoked.sealed_reason[..]), at }
+        }
+        pb::Rejected::NAME => Event::Rejected { at },
+        pb::SubjectKnown::NAME => {
+            let known = pb::SubjectKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            return Ok(Decoded::SubjectKnown(known));
+        }
+        pb::SubjectClosed::NAME => return Ok(Decoded::SubjectClosed),
+        pb::TokenKeyKnown::NAME => {
+            let known = pb::TokenKeyKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            return Ok(Decoded::TokenKey(known.jwk_json));
+        }
+        _ => return Err(broken("unknown type".into())),
+    };
+    Ok(Decoded::Case(decoded))
+}
+
+fn acknowledged(bytes: Bytes) -> Result<Event, String> {
+    let stored = pb::Acknowledged::decode(bytes).map_err(|e| e.to_string())?;
+    let signed = stored.signed.ok_or("nothing is signed")?;
+    let decoded =
+        contract_pb::Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|e| e.to_string())?;
+    Ok(Event::Acknowledged(answer(&decoded, &signed).map_err(|e| e.to_string())?))
+}
+
+fn round(stored: &pb::Instructed) -> Result<Event, String> {
+    let template = stored.template.as_ref().ok_or("no template")?;
+    let participants = stored.targets.iter().map(|target| ParticipantName::parse(&target.participant));
+    Ok(Event::Instructed {
+        kind: kind(template.kind()).ok_or("no kind")?,
+        epoch: template.epoch,
+        participants: participants.collect::<Result<_, _>>().map_err(|e| e.to_string())?,
+    })
+}
+
+fn request(stored: pb::Requested) -> Option<Request> {
+    Some(Request {
+        id: CancellationId::parse(&stored.cancellation_id).ok()?,
+        subject: SubjectId::parse(&stored.subject_id).ok()?,
+        edition: wire::edition_from(stored.edition),
+        region: stored.region,
+        scope: wire::scope_from(stored.scope.as_ref()?)?,
+        roster: stored.roster.into_iter().map(entry).collect::<Option<_>>()?,
+        gates_none: stored.gates_none,
+        tokens_required: stored.tokens_required,
+        channel: stored.channel,
+        sealed_reason: Arc::from(&stored.sealed_reason[..]),
+        at: Timestamp::from_proto(stored.requested_at.as_ref()?)?,
+    })
+}
+
+fn entry(stored: pb::RosterEntry) -> Option<Entry> {
+    Some(Entry {
+        name: ParticipantName::parse(&stored.name).ok()?,
+        after: stored.after.iter().map(|name| ParticipantName::parse(name).ok()).collect::<Option<_>>()?,
+        keys: stored.jwk_json,
+        deadline: (stored.deadline_ms > 0).then(|| Duration::from_millis(stored.deadline_ms)),
+        item_kinds: stored.item_kinds.into_iter().filter_map(wire::item_kind_from).collect(),
+    })
+}

@@ -1,0 +1,121 @@
+//! A cancellation as callers see it.
+
+use bytes::Bytes;
+use participant::wire;
+use prost::Message as _;
+use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
+use types::Timestamp;
+
+use super::outcome_to;
+use crate::{
+    domain::{Answer, Case, Entry, Outcome, Phase, Progress},
+    quote,
+};
+
+/// The state's word.
+pub(crate) fn state_of(phase: Phase) -> pb::State {
+    match phase {
+        Phase::Assessing => pb::State::Assessing,
+        Phase::Blocked => pb::State::Blocked,
+        Phase::AwaitingConfirmation => pb::State::AwaitingConfirmation,
+        Phase::Executing => pb::State::Executing,
+        Phase::Completed => pb::State::Completed,
+        Phase::Revoked => pb::State::Revoked,
+        Phase::Rejected => pb::State::Rejected,
+    }
+}
+
+/// The whole of it.
+pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
+    let request = &case.request;
+    let executing = case.phase == Phase::Executing || case.phase == Phase::Completed;
+    let confirmed_at = case.confirmation.as_ref().map(|confirmation| confirmation.at);
+    pb::Cancellation {
+        cancellation_id: request.id.to_string(),
+        subject_id: request.subject.to_string(),
+        scope: Some(wire::scope(&request.scope)),
+        state: state_of(case.phase).into(),
+        blockers: if executing { Vec::new() } else { blockers(case) },
+        quote: (case.quote.is_some() || case.confirmation.is_some()).then(|| quoted(case)),
+        participants: case
+            .participants()
+            .map(|(entry, progress)| participant_of(case, entry, progress))
+            .collect(),
+        // There is no cooling-off yet: once execution starts, it is over.
+        undo_until: confirmed_at.filter(|_| executing).map(Timestamp::to_proto),
+        requested_at: Some(request.at.to_proto()),
+        confirmed_at: confirmed_at.map(Timestamp::to_proto),
+        ended_at: case.ended_at.map(Timestamp::to_proto),
+        rejections: rejections(case),
+        channel: request.channel.clone(),
+        version,
+    }
+}
+
+fn quoted(case: &Case) -> pb::Quote {
+    let content = quote::content(case);
+    let canonical = content.encode_to_vec();
+    pb::Quote {
+        digest: quote::hex(&quote::digest(&canonical)),
+        items: content.assessments.into_iter().flat_map(|assessment| assessment.items).collect(),
+        canonical: Bytes::from(canonical),
+    }
+}
+
+/// Everything that participants say must be cleared first.
+pub(crate) fn blockers(case: &Case) -> Vec<contract_pb::Blocker> {
+    assessments(case).flat_map(|assessment| assessment.blockers).collect()
+}
+
+/// Why it cannot be asked at all.
+pub(crate) fn rejections(case: &Case) -> Vec<contract_pb::Rejection> {
+    assessments(case).flat_map(|assessment| assessment.rejections).collect()
+}
+
+fn assessments(case: &Case) -> impl Iterator<Item = contract_pb::Assessment> {
+    let open = case.progress.iter().filter(|progress| !progress.is_finished());
+    open.filter_map(|progress| decoded(progress.assessment.as_ref()?).assessment)
+}
+
+/// What was signed. It was decoded before it was recorded, so it decodes.
+pub(crate) fn decoded(answer: &Answer) -> contract_pb::Acknowledgement {
+    contract_pb::Acknowledgement::decode(&*answer.signed.bytes).unwrap_or_default()
+}
+
+fn participant_of(case: &Case, entry: &Entry, progress: &Progress) -> pb::Participant {
+    let last = match case.phase {
+        Phase::Executing | Phase::Completed => progress.execution.as_ref(),
+        _ if progress.is_finished() => progress.execution.as_ref(),
+        _ => progress.assessment.as_ref(),
+    };
+    let told = last.map(decoded).unwrap_or_default();
+    pb::Participant {
+        name: entry.name.to_string(),
+        state: participant_state(case, progress).into(),
+        outcome: last.map_or(contract_pb::Outcome::Unspecified, |answer| outcome_to(answer.outcome)).into(),
+        waiting: told.waiting,
+        kept: told.kept,
+        failure: told.failure,
+        acknowledged_at: last.map(|answer| answer.at.to_proto()),
+        after: entry.after.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn participant_state(case: &Case, progress: &Progress) -> pb::ParticipantState {
+    if progress.is_finished() {
+        return pb::ParticipantState::Finished;
+    }
+    if case.phase != Phase::Executing {
+        return match progress.assessment {
+            Some(_) => pb::ParticipantState::Assessed,
+            None => pb::ParticipantState::Assessing,
+        };
+    }
+    match progress.execution.as_ref().map(|answer| answer.outcome) {
+        Some(Outcome::Waiting) => pb::ParticipantState::Waiting,
+        Some(Outcome::Failed) => pb::ParticipantState::Failed,
+        Some(_) => pb::ParticipantState::Instructed,
+        None if progress.execute_epoch == Some(case.epoch) => pb::ParticipantState::Instructed,
+        None => pb::ParticipantState::Pending,
+    }
+}
