@@ -1,0 +1,91 @@
+//! What can go wrong at this service's edge, and the one mapping of it to a status.
+
+use keys::VaultError;
+use participant::{AccountError, WriteError};
+use service_kit::{BadRequest, RETRY_AFTER, Refusal, account_refusal, reason};
+use tonic::{Code, Status};
+
+use crate::{domain::Rejection, wire::factor_name};
+
+/// A request that is not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields of it are wrong.
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
+    /// The account cannot be read or written.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The domain refuses.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The subject has no such cancellation.
+    #[error("the subject has no such cancellation")]
+    CancellationUnknown,
+    /// The code is not the one that was sent.
+    #[error("the code is wrong")]
+    CodeWrong {
+        /// How many more wrong ones are taken.
+        tries_left: u32,
+    },
+    /// A contact can be neither sealed nor opened.
+    #[error("contact data cannot be sealed or opened")]
+    Vault(#[from] VaultError),
+    /// Work on a contact panicked.
+    #[error("work on contact data ended before it was done")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl From<WriteError<Rejection>> for Error {
+    fn from(error: WriteError<Rejection>) -> Self {
+        match error {
+            WriteError::Rejected(rejection) => Self::Rejected(rejection),
+            WriteError::Account(error) => Self::Account(error),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let refuse = |code, reason| Refusal::new(code, reason, message);
+        let refusal = match error {
+            Error::BadRequest(error) => error.into(),
+            Error::Account(error) => account_refusal(error),
+            Error::Vault(VaultError::Destroyed) => account_refusal(AccountError::Closed),
+            Error::Rejected(rejection) => rejected(rejection),
+            Error::CancellationUnknown => refuse(Code::NotFound, "NOT_FOUND"),
+            Error::CodeWrong { tries_left } => {
+                refuse(Code::FailedPrecondition, "CODE_WRONG").metadata("tries_left", tries_left.to_string())
+            }
+            Error::Vault(error @ (VaultError::Io { .. } | VaultError::Random(_))) => {
+                refuse(Code::Unavailable, "VAULT_UNAVAILABLE").retry_after(RETRY_AFTER).caused_by(error)
+            }
+            Error::Vault(
+                error @ (VaultError::Unknown
+                | VaultError::Tampered
+                | VaultError::Owner
+                | VaultError::Kek { .. }),
+            ) => refuse(Code::Internal, "VAULT_UNREADABLE").caused_by(error),
+            Error::Interrupted(error) => refuse(Code::Internal, reason::INTERNAL).caused_by(error),
+        };
+        refusal.into()
+    }
+}
+
+fn rejected(rejection: Rejection) -> Refusal {
+    let message = rejection.to_string();
+    let refuse = |code, reason| Refusal::new(code, reason, message);
+    match rejection {
+        Rejection::Closed => account_refusal(AccountError::Closed),
+        Rejection::FactorUnavailable(factor) => {
+            refuse(Code::FailedPrecondition, "FACTOR_UNAVAILABLE").metadata("factor", factor_name(factor))
+        }
+        Rejection::TooManyCodes { retry_after } => {
+            refuse(Code::ResourceExhausted, "TOO_MANY_CODES").retry_after(retry_after)
+        }
+        Rejection::VerificationUnknown => refuse(Code::NotFound, "NOT_FOUND"),
+        Rejection::TooManyTries => refuse(Code::FailedPrecondition, "TOO_MANY_TRIES"),
+        Rejection::CodeExpired => refuse(Code::FailedPrecondition, "CODE_EXPIRED"),
+    }
+}
