@@ -1,0 +1,218 @@
+//! The relay and the follower: everything, in order, at least once.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use event_store::{
+    Append, Expected, LogOffset, Metadata, OffsetAdvance, Position, Recorded, Store, StreamAppend, StreamId,
+};
+use messaging::{Follow, FollowError, Follower, Message, Publish, Relay};
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use types::Timestamp;
+
+use crate::{
+    bench::{Bench, group, message, text, within},
+    doubles::{Fault, FaultyLog},
+    toy::event,
+};
+
+on_each![
+    every_event_is_published_in_order_and_the_cursor_resumes,
+    a_failing_log_delays_and_repeats_but_loses_and_reorders_nothing,
+    a_rewound_cursor_publishes_everything_again,
+    a_follower_hands_the_same_events_over_until_they_are_handled,
+    a_follower_waits_for_the_one_of_its_name,
+];
+
+pub fn metadata() -> Arc<Metadata> {
+    Arc::new(Metadata {
+        tenant: "local".into(),
+        actor: "tester".into(),
+        causation: "".into(),
+        correlation: "".into(),
+        traceparent: "".into(),
+    })
+}
+
+async fn append(store: &Store, numbers: std::ops::Range<usize>) -> Position {
+    let mut last = Position::default();
+    for number in numbers {
+        let streams = vec![StreamAppend {
+            stream: StreamId::new(format!("s{}", number % 3)),
+            expected: Expected::Any,
+            metadata: metadata(),
+            at: Timestamp::from_micros(1),
+            events: vec![event("toy.v1.Numbered", number.to_string())],
+        }];
+        last = store.append(Append { streams, ..Append::default() }).await.unwrap().position;
+    }
+    last
+}
+
+/// Publishes each event twice, to see that several messages of one event stay together.
+fn publish(topic: &Arc<str>) -> Arc<Publish> {
+    let topic = topic.clone();
+    Arc::new(move |event: &Recorded, messages: &mut Vec<Message>| {
+        let number = std::str::from_utf8(&event.payload).unwrap();
+        if number != "1" {
+            messages.push(message(&topic, "k", &format!("{number} first")));
+            messages.push(message(&topic, "k", &format!("{number} second")));
+        }
+    })
+}
+
+struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn start(follower: Follower) -> Running {
+    let shutdown = CancellationToken::new();
+    let task = TaskTracker::new().spawn(follower.run(shutdown.clone()));
+    Running { shutdown, task }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        within("the follower's end", self.task).await.unwrap();
+    }
+}
+
+fn expected(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.filter(|n| *n != 1).flat_map(|n| [format!("{n} first"), format!("{n} second")]).collect()
+}
+
+async fn every_event_is_published_in_order_and_the_cursor_resumes(bench: Arc<Bench>) {
+    let (topic, store) = (bench.topic(1).await, bench.store().await);
+    append(&store, 0..20).await;
+    let relay = Relay::new(store.clone(), "relay", bench.log.clone(), publish(&topic));
+    let mut progress = relay.progress();
+    let running = start(relay);
+    let last = append(&store, 20..40).await;
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    running.stop().await;
+    let relay = Relay::new(store.clone(), "relay", bench.log.clone(), publish(&topic));
+    let running = start(relay);
+    append(&store, 40..50).await;
+    let mut reader = bench.reader(&group(), "m", &[&topic]).await;
+    reader.read(98).await;
+    running.stop().await;
+    // It stopped in order, so that nothing is repeated.
+    let read: Vec<&str> = reader.records.iter().map(text).collect();
+    assert_eq!(read, expected(0..50));
+    store.close().await;
+}
+
+async fn a_failing_log_delays_and_repeats_but_loses_and_reorders_nothing(bench: Arc<Bench>) {
+    let (topic, store) = (bench.topic(1).await, bench.store().await);
+    use Fault::{LoseAnswer, Pass, Refuse};
+    let log = FaultyLog::planned(&bench.log, &[Refuse, Pass, LoseAnswer, Refuse, LoseAnswer, Pass, Refuse]);
+    let relay = Relay::new(store.clone(), "relay", log, publish(&topic));
+    let mut progress = relay.progress();
+    let running = start(relay);
+    let mut last = Position::default();
+    for part in 0..10 {
+        last = append(&store, part * 5..part * 5 + 5).await;
+    }
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    running.stop().await;
+    append(&store, 50..51).await;
+    let relay = Relay::new(store.clone(), "relay", bench.log.clone(), publish(&topic));
+    let running = start(relay);
+    let mut reader = bench.reader(&group(), "m", &[&topic]).await;
+    let all = expected(0..51);
+    reader
+        .read_until("all", |reader| reader.records.iter().any(|record| text(record) == all[all.len() - 1]))
+        .await;
+    running.stop().await;
+    // Whoever takes each for the first time only sees them in order.
+    let mut known = HashSet::new();
+    let first: Vec<&str> = reader.records.iter().map(text).filter(|text| known.insert(*text)).collect();
+    assert_eq!(first, all);
+    store.close().await;
+}
+
+async fn a_rewound_cursor_publishes_everything_again(bench: Arc<Bench>) {
+    let (topic, store) = (bench.topic(1).await, bench.store().await);
+    let last = append(&store, 0..5).await;
+    let relay = Relay::new(store.clone(), "relay", bench.log.clone(), publish(&topic));
+    let mut progress = relay.progress();
+    let running = start(relay);
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    let mut reader = bench.reader(&group(), "m", &[&topic]).await;
+    reader.read(8).await;
+    let row = crate::bench::until("the cursor", || async {
+        let rows = store.offsets("follower/relay").await.unwrap();
+        rows.into_iter().find(|row| row.next == last.0 as i64)
+    })
+    .await;
+    let from = Some((row.incarnation.clone(), row.next));
+    let offsets = vec![OffsetAdvance { from, to: LogOffset { next: 0, ..row } }];
+    store.append(Append { offsets, ..Append::default() }).await.unwrap();
+    reader.read(16).await;
+    running.stop().await;
+    let read: Vec<&str> = reader.records[8..].iter().map(text).collect();
+    assert_eq!(read, expected(0..5));
+    store.close().await;
+}
+
+/// Handles events, but not at once.
+#[derive(Default)]
+struct Reluctant {
+    tries: AtomicUsize,
+    handled: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Follow for Reluctant {
+    async fn handle(&self, batch: &[Recorded]) -> Result<(), FollowError> {
+        if self.tries.fetch_add(1, Ordering::SeqCst) % 3 != 2 {
+            return Err(FollowError::new("not now"));
+        }
+        let texts = batch.iter().map(|event| String::from_utf8(event.payload.to_vec()).unwrap());
+        self.handled.lock().unwrap().extend(texts);
+        Ok(())
+    }
+}
+
+async fn a_follower_hands_the_same_events_over_until_they_are_handled(bench: Arc<Bench>) {
+    let store = bench.store().await;
+    let reluctant = Arc::new(Reluctant::default());
+    let follower = Follower::new(store.clone(), "mails", reluctant.clone());
+    let mut progress = follower.progress();
+    let running = start(follower);
+    let last = append(&store, 0..10).await;
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    running.stop().await;
+    let handled = reluctant.handled.lock().unwrap().clone();
+    assert_eq!(handled, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+    store.close().await;
+}
+
+async fn a_follower_waits_for_the_one_of_its_name(bench: Arc<Bench>) {
+    let store = bench.store().await;
+    let (first, second) = (Arc::new(Reluctant::default()), Arc::new(Reluctant::default()));
+    let one = Follower::new(store.clone(), "mails", first.clone());
+    let mut progress = one.progress();
+    let one = start(one);
+    let last = append(&store, 0..3).await;
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    let two = Follower::new(store.clone(), "mails", second.clone());
+    let mut progress = two.progress();
+    let two = start(two);
+    one.stop().await;
+    let last = append(&store, 3..6).await;
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    two.stop().await;
+    assert_eq!(*first.handled.lock().unwrap(), ["0", "1", "2"]);
+    assert_eq!(*second.handled.lock().unwrap(), ["3", "4", "5"]);
+    store.close().await;
+}
