@@ -1,1 +1,74 @@
-//! (being written)
+//! Memberships and their renewal contracts.
+//!
+//! It owns what a subject subscribed to, with whom, and until when; as a participant it ends
+//! renewals. It must not know who coordinates a cancellation, nor what else the subject has: what
+//! has a value of its own belongs to the wallet.
+
+pub mod domain;
+mod error;
+mod grpc;
+mod participant;
+mod quote;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+use std::sync::Arc;
+
+use ::participant::{Accounts, RunError, Runtime, StartError};
+use proto::subscription::v1::subscription_service_server::SubscriptionServiceServer;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::{error::Error, grpc::Api, participant::Subscriptions};
+
+/// What the service runs on.
+pub struct Options {
+    /// Store, log, key and clock.
+    pub participant: ::participant::Options,
+    /// What requests are told apart with.
+    pub secret: Arc<keys::Secret>,
+}
+
+/// The service, ready to run.
+pub struct Service {
+    runtime: Runtime<Subscriptions>,
+    secret: Arc<keys::Secret>,
+}
+
+/// Declares the topics and joins up the parts.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn build(options: Options) -> Result<Service, StartError> {
+    let runtime = Runtime::new(Arc::new(Subscriptions::default()), options.participant, true).await?;
+    Ok(Service { runtime, secret: options.secret })
+}
+
+impl Service {
+    /// The calls, for a server.
+    #[must_use]
+    pub fn grpc(&self) -> SubscriptionServiceServer<Api> {
+        let api = Api { accounts: self.accounts().clone(), secret: self.secret.clone() };
+        SubscriptionServiceServer::new(api)
+    }
+
+    /// The subjects' accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts<Subscriptions> {
+        self.runtime.accounts()
+    }
+
+    /// What may be asked of the consumer while it runs.
+    #[must_use]
+    pub fn consumer(&self) -> messaging::ConsumerHandle {
+        self.runtime.consumer()
+    }
+
+    /// Works until told to stop.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        self.runtime.run(shutdown).await
+    }
+}

@@ -1,0 +1,369 @@
+//! A subject's subscriptions, as pure rules: what may be recorded of them, and what has been.
+
+mod ending;
+#[cfg(test)]
+mod tests;
+
+pub use ending::{Consequence, Ending, Wanted, consequences, end, waiting};
+use types::{CancellationId, Money, SubjectId, Timestamp};
+
+types::minted_id!(
+    /// One subscription.
+    SubscriptionId, "sub"
+);
+
+/// How much a quote may say of one subject's subscriptions, in bytes, by [`Terms::weight`]: a whole
+/// assessment is one event of the store, and that has a limit.
+const WEIGHT_MAX: usize = 200_000;
+
+/// Who charges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Billing {
+    /// We do, and we can stop it.
+    Merchant,
+    /// WeChat Pay, by a papay contract.
+    WechatPay,
+    /// Alipay, by an agreement.
+    Alipay,
+    /// The App Store; only the subject can end it.
+    AppStore,
+    /// Google Play.
+    GooglePlay,
+    /// Stripe.
+    Stripe,
+    /// The mobile carrier.
+    Carrier,
+    /// QQ Wallet.
+    QqWallet,
+}
+
+/// What is subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// Its tier; empty where it has none.
+    pub tier: String,
+    /// The price of a period; none where it is free or not known.
+    pub price: Option<Money>,
+}
+
+/// The contract in the provider's own terms. Texts that the provider did not give are empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderRef {
+    /// A papay contract.
+    WechatPay {
+        /// The merchant's number.
+        mchid: String,
+        /// The template of the contract.
+        plan_id: String,
+        /// The merchant's own number of the contract.
+        contract_code: String,
+        /// The provider's number of the contract.
+        contract_id: String,
+    },
+    /// An agreement on recurring deductions.
+    Alipay {
+        /// The provider's number.
+        agreement_no: String,
+        /// The merchant's own number.
+        external_agreement_no: String,
+        /// The scene that it was signed for.
+        sign_scene: String,
+    },
+    /// A subscription of the App Store.
+    AppStore {
+        /// The first transaction, which names them all.
+        original_transaction_id: String,
+    },
+    /// A subscription of Google Play.
+    GooglePlay {
+        /// The app.
+        package_name: String,
+        /// The purchase.
+        purchase_token: String,
+    },
+    /// A subscription of Stripe Billing.
+    Stripe {
+        /// Its id.
+        subscription: String,
+    },
+}
+
+/// What was agreed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What is subscribed to.
+    pub plan: Plan,
+    /// Who charges.
+    pub billing: Billing,
+    /// The contract with who charges.
+    pub provider: Option<ProviderRef>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// Until when it is paid.
+    pub current_period_end: Option<Timestamp>,
+    /// When the next charge is due.
+    pub next_charge_at: Option<Timestamp>,
+    /// Before when it cannot end without a fee.
+    pub minimum_term_end: Option<Timestamp>,
+    /// That fee.
+    pub early_termination_fee: Option<Money>,
+    /// What is owed already.
+    pub outstanding: Option<Money>,
+    /// What comes with it, by name.
+    pub benefits: Vec<String>,
+}
+
+impl Terms {
+    /// About how many bytes a quote says of it: up to eight items, each with the plan's name.
+    fn weight(&self) -> usize {
+        2_000 + 8 * self.plan.name.len() + self.benefits.iter().map(|name| name.len() + 2).sum::<usize>()
+    }
+}
+
+/// Where a subscription stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// It will be charged for again.
+    Active,
+    /// No further charge; access until it ends.
+    WillNotRenew,
+    /// It has ended, finally.
+    Ended,
+}
+
+/// One subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Whose.
+    pub subject: SubjectId,
+    /// What was agreed.
+    pub terms: Terms,
+    /// Where it stands.
+    pub status: Status,
+    /// Since when no further charge will be made.
+    pub will_not_renew_at: Option<Timestamp>,
+    /// When access ends, or has ended.
+    pub access_ends_at: Option<Timestamp>,
+    /// When the provider's word that was recorded last was true.
+    pub observed_at: Option<Timestamp>,
+}
+
+/// Everything known of one subject.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Their subscriptions, in the order in which they were recorded.
+    pub subscriptions: Vec<Subscription>,
+}
+
+impl State {
+    /// The subscription of that id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|subscription| subscription.id.as_str() == id)
+    }
+}
+
+/// What a provider says of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProviderState {
+    /// It renews.
+    Active,
+    /// Renewal is off.
+    WillNotRenew,
+    /// It has ended.
+    Ended,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// The subject has this subscription.
+    Record {
+        /// Its new id.
+        id: SubscriptionId,
+        /// Whose.
+        subject: SubjectId,
+        /// What was agreed.
+        terms: Box<Terms>,
+        /// Whether it will be charged for again.
+        will_renew: bool,
+        /// When.
+        now: Timestamp,
+    },
+    /// The provider says this of it.
+    RecordProviderState {
+        /// Of which.
+        id: SubscriptionId,
+        /// What.
+        state: ProviderState,
+        /// When that was true.
+        observed_at: Timestamp,
+    },
+}
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The subject has this subscription.
+    Recorded(Box<Subscription>),
+    /// The provider said this of it.
+    ProviderStateRecorded {
+        /// Of which.
+        id: SubscriptionId,
+        /// What.
+        state: ProviderState,
+        /// When that was true.
+        observed_at: Timestamp,
+    },
+    /// A cancellation ended the mandate: no further charge will be made.
+    RenewalStopped {
+        /// Of which.
+        id: SubscriptionId,
+        /// By which cancellation.
+        cancellation: CancellationId,
+        /// Since when.
+        will_not_renew_at: Timestamp,
+        /// When access ends.
+        access_ends_at: Timestamp,
+    },
+    /// Access has ended.
+    AccessEnded {
+        /// To which.
+        id: SubscriptionId,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The subject has no such subscription.
+    #[error("the subject has no subscription {0}")]
+    Unknown(SubscriptionId),
+    /// No provider charges for it: what happens to it is decided here.
+    #[error("subscription {0} is billed by the merchant: no provider has a state of it")]
+    NotProviderBilled(SubscriptionId),
+    /// It has ended, and that is final.
+    #[error("subscription {0} has ended, and that is final")]
+    Ended(SubscriptionId),
+    /// Something newer is recorded already.
+    #[error("a state observed at {last} is recorded already")]
+    ObservationOutdated {
+        /// When that was true.
+        last: Timestamp,
+    },
+    /// One quote could not tell of all the subscriptions any more.
+    #[error("the subject has as many subscriptions as one account can have")]
+    TooMany,
+}
+
+/// Says which facts a command adds to this state, or why it is refused.
+///
+/// # Errors
+/// [`Rejection`].
+pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::Record { id, subject, terms, will_renew, now } => {
+            let others = state.subscriptions.iter().filter(|other| other.status != Status::Ended);
+            if others.map(|other| other.terms.weight()).sum::<usize>() + terms.weight() > WEIGHT_MAX {
+                return Err(Rejection::TooMany);
+            }
+            let access_ends_at = if will_renew { None } else { terms.current_period_end };
+            Ok(vec![Event::Recorded(Box::new(Subscription {
+                id,
+                subject,
+                terms: *terms,
+                status: if will_renew { Status::Active } else { Status::WillNotRenew },
+                will_not_renew_at: (!will_renew).then_some(now),
+                access_ends_at,
+                observed_at: None,
+            }))])
+        }
+        Command::RecordProviderState { id, state: told, observed_at } => {
+            let Some(subscription) = state.get(id.as_str()) else { return Err(Rejection::Unknown(id)) };
+            if subscription.terms.billing == Billing::Merchant {
+                return Err(Rejection::NotProviderBilled(id));
+            }
+            match (subscription.status, subscription.observed_at) {
+                // The end is told once; telling it again adds nothing.
+                (Status::Ended, _) if told == ProviderState::Ended => Ok(vec![]),
+                (Status::Ended, _) => Err(Rejection::Ended(id)),
+                (_, Some(last)) if observed_at < last => Err(Rejection::ObservationOutdated { last }),
+                (status, Some(last)) if observed_at == last && status == status_of(told) => Ok(vec![]),
+                _ => Ok(vec![Event::ProviderStateRecorded { id, state: told, observed_at }]),
+            }
+        }
+    }
+}
+
+fn status_of(told: ProviderState) -> Status {
+    match told {
+        ProviderState::Active => Status::Active,
+        ProviderState::WillNotRenew => Status::WillNotRenew,
+        ProviderState::Ended => Status::Ended,
+    }
+}
+
+/// What becomes of access that ends at a known time: it has ended, once that time has come. Nothing
+/// when it ended before, or was renewed.
+#[must_use]
+pub fn access_due(state: &State, id: &str, now: Timestamp) -> Option<Event> {
+    let subscription = state.get(id).filter(|it| it.status == Status::WillNotRenew)?;
+    let at = subscription.access_ends_at.filter(|at| *at <= now)?;
+    Some(Event::AccessEnded { id: subscription.id.clone(), at })
+}
+
+/// Applies one recorded fact. Total.
+#[must_use]
+pub fn evolve(mut state: State, event: &Event) -> State {
+    match event {
+        Event::Recorded(subscription) => state.subscriptions.push((**subscription).clone()),
+        Event::ProviderStateRecorded { id, .. }
+        | Event::RenewalStopped { id, .. }
+        | Event::AccessEnded { id, .. } => {
+            if let Some(subscription) = state.subscriptions.iter_mut().find(|it| it.id == *id) {
+                apply(subscription, event);
+            }
+        }
+    }
+    state
+}
+
+fn apply(subscription: &mut Subscription, event: &Event) {
+    match event {
+        Event::Recorded(_) => {}
+        Event::ProviderStateRecorded { state, observed_at, .. } => {
+            subscription.status = status_of(*state);
+            subscription.observed_at = Some(*observed_at);
+            match state {
+                ProviderState::Active => {
+                    subscription.will_not_renew_at = None;
+                    subscription.access_ends_at = None;
+                }
+                ProviderState::WillNotRenew => {
+                    subscription.will_not_renew_at.get_or_insert(*observed_at);
+                    subscription.access_ends_at = subscription.terms.current_period_end;
+                }
+                ProviderState::Ended => {
+                    subscription.will_not_renew_at.get_or_insert(*observed_at);
+                    subscription.access_ends_at = Some(*observed_at);
+                }
+            }
+        }
+        Event::RenewalStopped { will_not_renew_at, access_ends_at, .. } => {
+            subscription.status = Status::WillNotRenew;
+            subscription.will_not_renew_at = Some(*will_not_renew_at);
+            subscription.access_ends_at = Some(*access_ends_at);
+        }
+        Event::AccessEnded { at, .. } => {
+            subscription.status = Status::Ended;
+            subscription.will_not_renew_at.get_or_insert(*at);
+            subscription.access_ends_at = Some(*at);
+        }
+    }
+}

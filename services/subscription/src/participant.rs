@@ -1,0 +1,151 @@
+//! What this service answers when it is asked to end a subject's subscriptions.
+
+use bytes::Bytes;
+use messaging::Unreadable;
+use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish};
+use types::{Action, Item, ItemKind, ParticipantName, Scope, Timestamp};
+
+use crate::{
+    domain::{self, Billing, Ending, Event, State, Status, Wanted},
+    quote, wire,
+};
+
+/// The timer of access that ends at a known time; a subscription's id follows.
+const ACCESS_ENDS: &str = "access-ends/";
+
+/// The subscriptions as a participant.
+#[derive(Debug)]
+pub struct Subscriptions {
+    name: ParticipantName,
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self { name: ParticipantName::parse("subscription").expect("a fixed name that is one") }
+    }
+}
+
+/// How a chosen item shall end; `None` when that is no way for a subscription.
+fn ending(item: &Item) -> Option<Ending> {
+    match item.action {
+        Action::StopRenewal => Some(Ending::StopRenewal),
+        Action::EndNow => Some(Ending::Now),
+        Action::Unbind | Action::Disable | Action::Erase => None,
+    }
+}
+
+fn chosen(scope: &Scope) -> impl Iterator<Item = &Item> {
+    let items = match scope {
+        Scope::Selected(items) => items.as_slice(),
+        Scope::WholeAccount | Scope::Named(_) => &[],
+    };
+    items.iter().filter(|item| item.kind == ItemKind::Subscription)
+}
+
+/// What a scope wants of this service. Named scopes name nothing of its own.
+fn wanted(scope: &Scope) -> Wanted {
+    match scope {
+        Scope::WholeAccount => Wanted::All,
+        Scope::Selected(_) | Scope::Named(_) => {
+            Wanted::Chosen(chosen(scope).filter_map(|item| Some((item.id.clone(), ending(item)?))).collect())
+        }
+    }
+}
+
+/// Ends what can be ended at once, and says who is waited for.
+fn carry_out(case: &Case, state: &State, now: Timestamp) -> (Vec<Event>, Option<Answer>) {
+    let wanted = wanted(&case.scope);
+    let events = domain::end(state, &wanted, &case.cancellation, now);
+    let waiting = domain::waiting(state, &wanted);
+    (events, quote::waiting(&waiting, case.assessed_at).map(Answer::Waiting))
+}
+
+fn access_timer(id: &domain::SubscriptionId, due: Option<Timestamp>) -> Vec<TimerWish> {
+    vec![TimerWish { kind: format!("{ACCESS_ENDS}{id}"), due }]
+}
+
+impl Participant for Subscriptions {
+    type State = State;
+    type Event = Event;
+
+    fn name(&self) -> &ParticipantName {
+        &self.name
+    }
+
+    fn evolve(&self, state: State, event: &Event) -> State {
+        domain::evolve(state, event)
+    }
+
+    fn encode(&self, event: &Event) -> Encoded {
+        wire::encode(event)
+    }
+
+    fn decode(&self, kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreadable> {
+        wire::decode(kind, schema, payload)
+    }
+
+    fn ids(&self, event: &Event) -> Vec<String> {
+        match event {
+            Event::Recorded(subscription) => vec![subscription.id.to_string()],
+            Event::ProviderStateRecorded { .. }
+            | Event::RenewalStopped { .. }
+            | Event::AccessEnded { .. } => Vec::new(),
+        }
+    }
+
+    fn timers(&self, event: &Event) -> Vec<TimerWish> {
+        match event {
+            Event::Recorded(it)
+                if it.terms.billing == Billing::Merchant && it.status == Status::WillNotRenew =>
+            {
+                it.access_ends_at.map_or_else(Vec::new, |due| access_timer(&it.id, Some(due)))
+            }
+            Event::RenewalStopped { id, access_ends_at, will_not_renew_at, .. }
+                if access_ends_at > will_not_renew_at =>
+            {
+                access_timer(id, Some(*access_ends_at))
+            }
+            Event::AccessEnded { id, .. } => access_timer(id, None),
+            Event::Recorded(_) | Event::ProviderStateRecorded { .. } | Event::RenewalStopped { .. } => {
+                Vec::new()
+            }
+        }
+    }
+
+    fn due(&self, state: &State, timer: &str, now: Timestamp) -> Vec<Event> {
+        let id = timer.strip_prefix(ACCESS_ENDS);
+        id.and_then(|id| domain::access_due(state, id, now)).into_iter().collect()
+    }
+
+    fn assess(&self, case: &Case, state: &State) -> Assessed {
+        let wanted = wanted(&case.scope);
+        let items = wanted
+            .in_scope(state)
+            .flat_map(|(subscription, ending)| quote::items(subscription, ending, case.assessed_at))
+            .collect();
+        let unknown = wanted.unknown(state).into_iter().map(quote::unknown);
+        let impossible = chosen(&case.scope)
+            .filter(|item| ending(item).is_none())
+            .map(|item| quote::not_possible(&item.id));
+        // A subscription never blocks: whoever wants to leave can.
+        Assessed { blockers: Vec::new(), items, rejections: unknown.chain(impossible).collect() }
+    }
+
+    fn execute(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let (events, waiting) = carry_out(case, state, now);
+        let answer = match waiting {
+            Some(waiting) => waiting,
+            None if events.is_empty() => Answer::NothingToDo,
+            None => Answer::Done,
+        };
+        Step::new(events, answer)
+    }
+
+    fn resume(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let (events, waiting) = carry_out(case, state, now);
+        Step::new(events, waiting.unwrap_or(Answer::Done))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The answers, without a store.
+
+use proto::participant::v1::{QuoteItem, QuoteItemKind, Waiting, WaitingOn};
+use types::{CancellationId, Edition, Money, SubjectId};
+
+use super::*;
+use crate::domain::{Command, Plan, ProviderState, SubscriptionId, Terms, decide, evolve};
+
+const NOW: &str = "2026-11-21T08:00:00Z";
+const PERIOD_END: &str = "2026-12-01T00:00:00Z";
+const LINK: &str = "https://apps.apple.com/account/subscriptions";
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+fn record(state: State, id: &str, billing: Billing) -> State {
+    let cny = |minor_units| Money { currency: types::Currency::parse("CNY").unwrap(), minor_units };
+    let terms = Terms {
+        plan: Plan { name: format!("Plan {id}"), tier: String::new(), price: Some(cny(2_500)) },
+        billing,
+        provider: None,
+        started_at: None,
+        current_period_end: Some(at(PERIOD_END)),
+        next_charge_at: Some(at("2026-11-21T20:00:00Z")),
+        minimum_term_end: Some(at("2027-11-01T00:00:00Z")),
+        early_termination_fee: Some(cny(9_900)),
+        outstanding: Some(cny(100)),
+        benefits: vec!["Ad-free".into(), "4K".into()],
+    };
+    let command = Command::Record {
+        id: SubscriptionId::parse(id).unwrap(),
+        subject: SubjectId::parse("sbj_1").unwrap(),
+        terms: Box::new(terms),
+        will_renew: true,
+        now: at(NOW),
+    };
+    apply(state, &decide(&State::default(), command).unwrap())
+}
+
+fn apply(state: State, events: &[Event]) -> State {
+    events.iter().fold(state, evolve)
+}
+
+fn observed(state: State, id: &str, told: ProviderState) -> State {
+    let id = SubscriptionId::parse(id).unwrap();
+    apply(state, &[Event::ProviderStateRecorded { id, state: told, observed_at: at(NOW) }])
+}
+
+fn case(scope: Scope) -> Case {
+    Case {
+        cancellation: CancellationId::parse("can_1").unwrap(),
+        subject: SubjectId::parse("sbj_1").unwrap(),
+        region: "CN".into(),
+        edition: Edition::Domestic,
+        scope,
+        assessed_at: at(NOW),
+    }
+}
+
+fn item(id: &str, action: Action) -> Item {
+    Item { kind: ItemKind::Subscription, id: id.into(), action }
+}
+
+fn selected(id: &str, action: Action) -> Case {
+    case(Scope::Selected(vec![item(id, action)]))
+}
+
+fn assess(case: &Case, state: &State) -> Assessed {
+    let it = Subscriptions::default();
+    let assessed = it.assess(case, state);
+    assert_eq!(assessed, it.assess(case, state));
+    assert!(assessed.blockers.is_empty(), "a subscription never blocks");
+    assessed
+}
+
+fn execute(case: &Case, state: State) -> (State, Answer) {
+    let step = Subscriptions::default().execute(case, &state, at(NOW));
+    (apply(state, &step.events), step.answer)
+}
+
+fn resume(case: &Case, state: &State) -> (Vec<Event>, Answer) {
+    let step = Subscriptions::default().resume(case, state, at(NOW));
+    (step.events, step.answer)
+}
+
+fn codes(items: &[QuoteItem]) -> Vec<(&str, &str)> {
+    items.iter().map(|item| (item.item_id.as_str(), item.code.as_str())).collect()
+}
+
+fn two() -> State {
+    record(record(State::default(), "sub_m", Billing::Merchant), "sub_a", Billing::AppStore)
+}
+
+#[test]
+fn the_quote_tells_everything_in_the_order_in_which_it_was_recorded() {
+    let items = assess(&case(Scope::WholeAccount), &two()).items;
+    assert_eq!(
+        codes(&items),
+        [
+            ("sub_m", "SUBSCRIPTION_ENDS"),
+            ("sub_m", "PAID_PERIOD_LAPSES"),
+            ("sub_m", "BENEFITS_LAPSE"),
+            ("sub_m", "EARLY_TERMINATION_FEE"),
+            ("sub_m", "OUTSTANDING_AMOUNT"),
+            ("sub_m", "CHARGE_MAY_STILL_HAPPEN"),
+            ("sub_a", "SUBSCRIPTION_ENDS"),
+            ("sub_a", "BENEFITS_LAPSE"),
+            ("sub_a", "EARLY_TERMINATION_FEE"),
+            ("sub_a", "OUTSTANDING_AMOUNT"),
+            ("sub_a", "CHARGE_MAY_STILL_HAPPEN"),
+            ("sub_a", "APP_STORE_SUBSCRIPTION"),
+        ]
+    );
+    let amounts: Vec<_> = items[..6].iter().map(|it| it.amount.as_ref().map(|it| it.minor_units)).collect();
+    assert_eq!(amounts, [None, Some(2_500), None, Some(9_900), Some(100), Some(2_500)]);
+    assert!(items[2].text.contains("Ad-free, 4K"), "{}", items[2].text);
+    assert!(items[5].text.contains("refunded"), "{}", items[5].text);
+    assert_eq!(items[0].title, "Plan sub_m");
+    let dates = |item: &QuoteItem| {
+        let read = |it: Option<prost_types::Timestamp>| it.and_then(|it| Timestamp::from_proto(&it));
+        (read(item.will_not_renew_at), read(item.access_ends_at))
+    };
+    assert_eq!(dates(&items[0]), (Some(at(NOW)), Some(at(NOW))));
+    assert_eq!(dates(&items[6]), (Some(at(PERIOD_END)), Some(at(PERIOD_END))));
+}
+
+#[test]
+fn what_only_the_subject_can_end_comes_with_a_link_and_a_date() {
+    let items = assess(&case(Scope::WholeAccount), &two()).items;
+    let action = items.last().unwrap();
+    assert_eq!(action.kind(), QuoteItemKind::SubjectAction);
+    assert_eq!((action.link.as_str(), action.due_at), (LINK, Some(at(PERIOD_END).to_proto())));
+    assert!(action.text.contains("does not stop the store's billing"), "{}", action.text);
+    let refund = items.iter().rfind(|item| item.code == "CHARGE_MAY_STILL_HAPPEN").unwrap();
+    assert!(!refund.link.is_empty());
+}
+
+#[test]
+fn other_providers_are_ended_by_hand() {
+    let others = [
+        Billing::WechatPay,
+        Billing::Alipay,
+        Billing::GooglePlay,
+        Billing::Stripe,
+        Billing::Carrier,
+        Billing::QqWallet,
+    ];
+    for billing in others {
+        let state = record(State::default(), "sub_p", billing);
+        let items = assess(&selected("sub_p", Action::StopRenewal), &state).items;
+        let last = items.last().unwrap();
+        assert_eq!((last.kind(), last.code.as_str()), (QuoteItemKind::Effect, "PROVIDER_MANUAL"));
+        let (_, answer) = execute(&selected("sub_p", Action::StopRenewal), state);
+        let Answer::Waiting(Waiting { waiting_on, code, item_ids, .. }) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(waiting_on, i32::from(WaitingOn::Provider));
+        assert_eq!((code.as_str(), item_ids), ("PROVIDER_MANUAL", vec!["sub_p".to_owned()]));
+    }
+}
+
+#[test]
+fn an_id_that_the_subject_does_not_have_cannot_be_asked_for() {
+    let scope = Scope::Selected(vec![
+        item("sub_x", Action::EndNow),
+        item("sub_m", Action::Unbind),
+        Item { kind: ItemKind::FacePayment, id: String::new(), action: Action::Disable },
+    ]);
+    let assessed = assess(&case(scope), &two());
+    let found: Vec<_> =
+        assessed.rejections.iter().map(|it| (it.item_id.as_str(), it.code.as_str())).collect();
+    assert_eq!(found, [("sub_x", "ITEM_UNKNOWN"), ("sub_m", "ACTION_NOT_POSSIBLE")]);
+    assert!(
+        assessed
+            .rejections
+            .iter()
+            .all(|it| !it.cause.is_empty() && !it.basis.is_empty() && !it.remedy.is_empty())
+    );
+    assert!(assessed.items.is_empty());
+}
+
+#[test]
+fn what_can_be_done_is_done_at_once_while_the_rest_waits() {
+    let whole = case(Scope::WholeAccount);
+    let state = record(two(), "sub_w", Billing::WechatPay);
+    let (state, answer) = execute(&whole, state);
+    assert_eq!(state.subscriptions[0].status, Status::Ended);
+    let Answer::Waiting(waiting) = answer else { panic!("{answer:?}") };
+    assert_eq!(waiting.waiting_on(), WaitingOn::Subject);
+    assert_eq!((waiting.link.as_str(), waiting.code.as_str()), (LINK, "APP_STORE_SUBSCRIPTION"));
+    assert_eq!(waiting.until, Some(at(PERIOD_END).to_proto()));
+    assert_eq!(waiting.item_ids, ["sub_a", "sub_w"]);
+
+    // Nothing moved: nothing is added, and the answer is the same.
+    assert_eq!(resume(&whole, &state), (vec![], Answer::Waiting(waiting)));
+
+    let state = observed(state, "sub_a", ProviderState::WillNotRenew);
+    assert!(matches!(resume(&whole, &state).1, Answer::Waiting(_)), "renewal off is not yet the end");
+    let state = observed(state, "sub_a", ProviderState::Ended);
+    let (events, answer) = resume(&whole, &state);
+    let Answer::Waiting(waiting) = answer else { panic!("{answer:?}") };
+    assert_eq!((waiting.waiting_on(), events), (WaitingOn::Provider, vec![]));
+    let state = observed(state, "sub_w", ProviderState::Ended);
+    assert_eq!(resume(&whole, &state), (vec![], Answer::Done));
+}
+
+#[test]
+fn for_stopped_renewal_it_is_enough_that_the_store_will_not_renew() {
+    let case = selected("sub_a", Action::StopRenewal);
+    let (state, answer) = execute(&case, two());
+    assert!(matches!(answer, Answer::Waiting(_)), "{answer:?}");
+    assert_eq!(state.subscriptions[0].status, Status::Active, "what was not chosen goes on");
+    let state = observed(state, "sub_a", ProviderState::WillNotRenew);
+    assert_eq!(resume(&case, &state), (vec![], Answer::Done));
+}
+
+#[test]
+fn executing_again_adds_nothing() {
+    for action in [Action::StopRenewal, Action::EndNow] {
+        let case = selected("sub_m", action);
+        let (state, answer) = execute(&case, two());
+        assert_eq!(answer, Answer::Done);
+        let (again, answer) = execute(&case, state.clone());
+        assert_eq!((again, answer), (state, Answer::NothingToDo));
+    }
+}
+
+#[test]
+fn nothing_left_to_end_is_success() {
+    let whole = case(Scope::WholeAccount);
+    assert_eq!(execute(&whole, State::default()).1, Answer::NothingToDo);
+    let (state, _) = execute(&whole, record(State::default(), "sub_m", Billing::Merchant));
+    assert_eq!(assess(&whole, &state), Assessed::default());
+    assert_eq!(execute(&whole, state).1, Answer::NothingToDo);
+    let named = case(Scope::Named("bench".into()));
+    assert_eq!(execute(&named, two()).1, Answer::NothingToDo);
+}
+
+#[test]
+fn an_assessment_changes_when_the_facts_do() {
+    let whole = case(Scope::WholeAccount);
+    let before = assess(&whole, &two());
+    assert_ne!(before, assess(&whole, &observed(two(), "sub_a", ProviderState::Ended)));
+    assert_ne!(before, assess(&whole, &record(two(), "sub_n", Billing::Merchant)));
+}
+
+#[test]
+fn access_that_ends_later_has_a_timer_and_loses_it_when_it_has_ended() {
+    let it = Subscriptions::default();
+    let case = selected("sub_m", Action::StopRenewal);
+    let stopped = it.execute(&case, &two(), at(NOW));
+    let timers = it.timers(&stopped.events[0]);
+    let timer = TimerWish { kind: "access-ends/sub_m".into(), due: Some(at(PERIOD_END)) };
+    assert_eq!(timers, [timer]);
+    let state = apply(two(), &stopped.events);
+    assert_eq!(it.due(&state, "access-ends/sub_m", at(NOW)), []);
+    let ended = it.due(&state, "access-ends/sub_m", at(PERIOD_END));
+    assert_eq!(ended.len(), 1);
+    assert_eq!(it.timers(&ended[0]), [TimerWish { kind: "access-ends/sub_m".into(), due: None }]);
+    assert_eq!(it.due(&state, "something-else", at(PERIOD_END)), []);
+}

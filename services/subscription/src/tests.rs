@@ -1,0 +1,218 @@
+//! The whole service on a store and a log, through its handlers.
+
+use std::sync::Arc;
+
+use ::participant::Participant as _;
+use keys::Secret;
+use proto::{
+    participant::v1::{InstructionKind, Outcome},
+    subscription::v1::{self as pb, subscription_service_server::SubscriptionService as _},
+};
+use testkit::{Stage, Told};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
+use tonic_types::StatusExt;
+use types::{Action, Caller, CancellationId, Item, ItemKind, Scope, SubjectId, Timestamp};
+
+use crate::{Api, Options, Service, Subscriptions};
+
+const PERIOD_END: &str = "2026-12-01T00:00:00Z";
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+/// The service at work, with one subject.
+struct Play {
+    stage: Stage,
+    api: Api,
+    subject: SubjectId,
+    it: Subscriptions,
+    stop: CancellationToken,
+    running: JoinSet<()>,
+}
+
+impl Play {
+    async fn begin() -> Self {
+        let stage = Stage::open(at("2026-11-21T08:00:00Z")).await;
+        let options = Options { participant: stage.options(), secret: Arc::new(Secret::from_bytes([1; 32])) };
+        let service: Service = crate::build(options).await.unwrap();
+        let api = Api { accounts: service.accounts().clone(), secret: service.secret.clone() };
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        let token = stop.clone();
+        running.spawn(async move { service.run(token).await.unwrap() });
+        let subject = SubjectId::parse("sbj_1").unwrap();
+        stage.register(&subject).await;
+        Self { stage, api, subject, it: Subscriptions::default(), stop, running }
+    }
+
+    async fn end(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.running.join_next().await {
+            ended.unwrap();
+        }
+    }
+
+    async fn record(&self, billing: pb::Billing, request_id: &str) -> Result<pb::Subscription, Status> {
+        let request = pb::RecordSubscriptionRequest {
+            request_id: request_id.into(),
+            subject_id: self.subject.to_string(),
+            plan: Some(pb::Plan { name: "Video".into(), ..pb::Plan::default() }),
+            billing: billing.into(),
+            current_period_end: Some(at(PERIOD_END).to_proto()),
+            will_renew: true,
+            ..pb::RecordSubscriptionRequest::default()
+        };
+        let answer = self.api.record_subscription(called(request)).await?;
+        Ok(answer.into_inner().subscription.unwrap())
+    }
+
+    async fn observe(&self, id: &str, state: pb::ProviderState) -> Result<pb::Subscription, Status> {
+        let request = pb::RecordProviderStateRequest {
+            request_id: String::new(),
+            subscription_id: id.into(),
+            state: state.into(),
+            observed_at: Some(at(PERIOD_END).to_proto()),
+        };
+        let answer = self.api.record_provider_state(called(request)).await?;
+        Ok(answer.into_inner().subscription.unwrap())
+    }
+
+    async fn get(&self, id: &str) -> Result<pb::Subscription, Status> {
+        let request = pb::GetSubscriptionRequest { subscription_id: id.into() };
+        Ok(self.api.get_subscription(called(request)).await?.into_inner().subscription.unwrap())
+    }
+
+    fn told<'a>(
+        &'a self,
+        cancellation: &'a CancellationId,
+        kind: InstructionKind,
+        epoch: u32,
+        scope: &'a Scope,
+    ) -> Told<'a> {
+        Told { participant: self.it.name(), cancellation, subject: &self.subject, kind, epoch, scope }
+    }
+}
+
+fn called<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Caller::local());
+    request
+}
+
+fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn an_account_closes_when_the_store_says_that_the_last_subscription_has_ended() {
+    let play = Play::begin().await;
+    let merchant = play.record(pb::Billing::Merchant, "r-1").await.unwrap();
+    let store = play.record(pb::Billing::AppStore, "r-2").await.unwrap();
+    let cancellation = CancellationId::parse("can_1").unwrap();
+    let whole = Scope::WholeAccount;
+
+    play.stage.instruct(play.told(&cancellation, InstructionKind::Assess, 1, &whole)).await;
+    let answer = |at_least| play.stage.answer(&play.api.accounts, &play.subject, &cancellation, at_least);
+    let assessed = answer((1, 1)).await;
+    assert_eq!(assessed.outcome(), Outcome::Assessed);
+
+    let execute = play.told(&cancellation, InstructionKind::Execute, 2, &whole);
+    play.stage.instruct_as_assessed(execute, &assessed).await;
+    let waiting = answer((2, 1)).await;
+    assert_eq!(waiting.outcome(), Outcome::Waiting);
+    assert_eq!(waiting.waiting.unwrap().item_ids, std::slice::from_ref(&store.subscription_id));
+    let ended = play.get(&merchant.subscription_id).await.unwrap();
+    assert_eq!(ended.status(), pb::SubscriptionStatus::Ended);
+
+    play.observe(&store.subscription_id, pb::ProviderState::Ended).await.unwrap();
+    assert_eq!(answer((2, 2)).await.outcome(), Outcome::Done);
+
+    let refused = play.record(pb::Billing::Merchant, "r-3").await.unwrap_err();
+    assert_eq!(reason(&refused), "SUBJECT_CLOSED");
+    let list = pb::ListSubscriptionsRequest { subject_id: play.subject.to_string() };
+    let listed = play.api.list_subscriptions(called(list)).await.unwrap().into_inner().subscriptions;
+    let ids: Vec<_> = listed.into_iter().map(|it| it.subscription_id).collect();
+    assert_eq!(ids, [merchant.subscription_id, store.subscription_id]);
+    play.end().await;
+}
+
+#[tokio::test]
+async fn other_facts_than_those_accepted_change_nothing() {
+    let play = Play::begin().await;
+    play.record(pb::Billing::Merchant, "").await.unwrap();
+    let cancellation = CancellationId::parse("can_1").unwrap();
+    let whole = Scope::WholeAccount;
+    play.stage.instruct(play.told(&cancellation, InstructionKind::Assess, 1, &whole)).await;
+    let accounts = &play.api.accounts;
+    let assessed = play.stage.answer(accounts, &play.subject, &cancellation, (1, 1)).await;
+    let second = play.record(pb::Billing::Merchant, "").await.unwrap();
+    let again = play.stage.answer(accounts, &play.subject, &cancellation, (1, 2)).await;
+    assert_ne!(assessed.assessment_digest, again.assessment_digest);
+
+    let execute = play.told(&cancellation, InstructionKind::Execute, 2, &whole);
+    play.stage.instruct_as_assessed(execute, &assessed).await;
+    let changed = play.stage.answer(accounts, &play.subject, &cancellation, (2, 1)).await;
+    assert_eq!(changed.outcome(), Outcome::Changed);
+    let untouched = play.get(&second.subscription_id).await.unwrap();
+    assert_eq!(untouched.status(), pb::SubscriptionStatus::Active);
+    play.end().await;
+}
+
+#[tokio::test]
+async fn access_ends_by_itself_when_the_paid_period_does() {
+    let play = Play::begin().await;
+    let id = play.record(pb::Billing::Merchant, "").await.unwrap().subscription_id;
+    let cancellation = CancellationId::parse("can_1").unwrap();
+    let item = Item { kind: ItemKind::Subscription, id: id.clone(), action: Action::StopRenewal };
+    let scope = Scope::Selected(vec![item]);
+    play.stage.instruct(play.told(&cancellation, InstructionKind::Execute, 1, &scope)).await;
+    let accounts = &play.api.accounts;
+    let done = play.stage.answer(accounts, &play.subject, &cancellation, (1, 1)).await;
+    assert_eq!(done.outcome(), Outcome::Done);
+    let stopped = play.get(&id).await.unwrap();
+    assert_eq!(stopped.status(), pb::SubscriptionStatus::WillNotRenew);
+    assert_eq!(stopped.access_ends_at, Some(at(PERIOD_END).to_proto()));
+
+    play.stage.clock.set(at(PERIOD_END));
+    let over = |account: &::participant::Account<crate::domain::State>| {
+        account.state.subscriptions[0].status == crate::domain::Status::Ended
+    };
+    play.stage.until(accounts, &play.subject, over).await;
+    // The account goes on: ending a service never freezes it.
+    play.record(pb::Billing::Merchant, "").await.unwrap();
+    play.end().await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_with_what_it_made() {
+    let play = Play::begin().await;
+    let first = play.record(pb::Billing::AppStore, "r-1").await.unwrap();
+    assert_eq!(play.record(pb::Billing::AppStore, "r-1").await.unwrap(), first);
+    let other = play.record(pb::Billing::Merchant, "r-1").await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_TAKEN");
+    let info = other.get_error_details().error_info().unwrap().clone();
+    assert_eq!(info.metadata["first"], first.subscription_id);
+    assert_ne!(play.record(pb::Billing::AppStore, "").await.unwrap().subscription_id, first.subscription_id);
+    play.end().await;
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_reason() {
+    let play = Play::begin().await;
+    let unknown = play.get("sub_none").await.unwrap_err();
+    assert_eq!(reason(&unknown), "NOT_FOUND");
+    assert_eq!(reason(&play.get("").await.unwrap_err()), "INVALID_ARGUMENT");
+    let merchant = play.record(pb::Billing::Merchant, "").await.unwrap().subscription_id;
+    let refused = play.observe(&merchant, pb::ProviderState::Ended).await.unwrap_err();
+    assert_eq!(reason(&refused), "NOT_PROVIDER_BILLED");
+    let store = play.record(pb::Billing::AppStore, "").await.unwrap().subscription_id;
+    play.observe(&store, pb::ProviderState::Ended).await.unwrap();
+    let refused = play.observe(&store, pb::ProviderState::Active).await.unwrap_err();
+    assert_eq!(reason(&refused), "SUBSCRIPTION_ENDED");
+    let nobody = Request::new(pb::GetSubscriptionRequest { subscription_id: store });
+    assert!(play.api.get_subscription(nobody).await.is_ok());
+    play.end().await;
+}
