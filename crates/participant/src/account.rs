@@ -83,7 +83,7 @@ pub struct Account<S> {
 #[derive(Debug, Clone)]
 pub(crate) enum Fact<E> {
     Known(pb::SubjectKnown),
-    Answered { instruction: Option<pb::Instruction>, signed: pb::SignedAcknowledgement },
+    Answered { instruction: Option<Box<pb::Instruction>>, signed: pb::SignedAcknowledgement },
     Closed(pb::SubjectClosed),
     Own(E),
 }
@@ -100,30 +100,30 @@ impl<E: Clone> Fact<E> {
         match self {
             Self::Known(known) => Encoded::of(known),
             Self::Answered { instruction, signed } => {
-                Encoded::of(&pb::Answered { instruction: instruction.clone(), signed: Some(signed.clone()) })
+                let instruction = instruction.as_deref().cloned();
+                Encoded::of(&pb::Answered { instruction, signed: Some(signed.clone()) })
             }
             Self::Closed(closed) => Encoded::of(closed),
             Self::Own(event) => participant.encode(event),
         }
     }
 
-    fn decode<P: Participant<Event = E>>(
+    pub(crate) fn decode<P: Participant<Event = E>>(
         participant: &P,
         kind: &str,
         schema: u16,
         payload: &Bytes,
     ) -> Result<Self, Unreadable> {
-        let broken = |error: prost::DecodeError| unreadable(kind, schema, error.to_string());
         if kind == pb::Answered::full_name() {
-            let answered = pb::Answered::decode(payload.clone()).map_err(broken)?;
+            let answered: pb::Answered = read(kind, schema, payload)?;
             let signed = answered.signed.unwrap_or_default();
-            return Ok(Self::Answered { instruction: answered.instruction, signed });
+            return Ok(Self::Answered { instruction: answered.instruction.map(Box::new), signed });
         }
         if kind == pb::SubjectKnown::full_name() {
-            return Ok(Self::Known(pb::SubjectKnown::decode(payload.clone()).map_err(broken)?));
+            return Ok(Self::Known(read(kind, schema, payload)?));
         }
         if kind == pb::SubjectClosed::full_name() {
-            return Ok(Self::Closed(pb::SubjectClosed::decode(payload.clone()).map_err(broken)?));
+            return Ok(Self::Closed(read(kind, schema, payload)?));
         }
         Ok(Self::Own(participant.decode(kind, schema, payload)?))
     }
@@ -137,7 +137,7 @@ impl<S: Default> Account<S> {
                 let edition = wire::edition_from(known.edition);
                 self.known.get_or_insert((known.region.clone(), edition));
             }
-            Fact::Answered { instruction, signed } => self.answered(instruction.as_ref(), signed),
+            Fact::Answered { instruction, signed } => self.answered(instruction.as_deref(), signed),
             Fact::Closed(closed) => self.closed = CancellationId::parse(&closed.cancellation_id).ok(),
             Fact::Own(event) => {
                 self.state = participant.evolve(std::mem::take(&mut self.state), event);
@@ -169,6 +169,14 @@ impl<S: Default> Account<S> {
         };
         self.cases.insert(cancellation, record);
     }
+}
+
+/// Reads one of the SDK's own facts; there is one version of each so far.
+fn read<M: prost::Message + Default>(kind: &str, schema: u16, payload: &Bytes) -> Result<M, Unreadable> {
+    if schema != 1 {
+        return Err(unreadable(kind, schema, "this program knows schema 1 only"));
+    }
+    M::decode(payload.clone()).map_err(|error| unreadable(kind, schema, error))
 }
 
 /// What a participant says of a stored event that it does not know.

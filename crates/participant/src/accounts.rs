@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use event_store::{
-    Append, AppendError, Claim, Expected, Metadata, NewEvent, Recorded, Store, StreamAppend, StreamId,
+    Append, AppendError, Claim, Expected, Guard, Metadata, NewEvent, Recorded, Store, StreamAppend, StreamId,
     TimerChange,
 };
 use keys::SigningKey;
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often a write decides again when the account moved under it.
-const ATTEMPTS_MAX: usize = 16;
+pub(crate) const ATTEMPTS_MAX: usize = 16;
 
 /// How long a subject that nobody has told of yet is waited for.
 const KNOWN_WAIT: Duration = Duration::from_secs(2);
@@ -118,11 +118,13 @@ impl<P: Participant> Accounts<P> {
         D: Fn(&P::State, Timestamp) -> Result<(Vec<P::Event>, String), R> + Send,
     {
         let claim = RequestClaim::new(write.caller, write.request_id, write.digest);
-        if let Some(reference) = self.made_before(claim.as_ref()).await? {
-            return Ok(Written { account: self.get(write.subject).await?, reference });
-        }
         for _ in 0..ATTEMPTS_MAX {
             let (account, version) = self.load_known(write.subject).await?;
+            // After loading, not before: what the same request did would else be taken for another's,
+            // and refused.
+            if let Some(reference) = self.made_before(claim.as_ref()).await? {
+                return Ok(Written { account: self.get(write.subject).await?, reference });
+            }
             if account.closed.is_some() {
                 return Err(AccountError::Closed.into());
             }
@@ -169,8 +171,9 @@ impl<P: Participant> Accounts<P> {
         }
     }
 
-    /// Records facts that no caller asked for: an effect outside that is confirmed, a timer that
-    /// fell due. `decide` gives nothing when they are recorded already.
+    /// Records facts that no caller asked for, like an effect outside that is confirmed; also of an
+    /// account that is closed. `decide` gives nothing when they are recorded already, and the timers
+    /// to change beside those that its facts change.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -182,20 +185,43 @@ impl<P: Participant> Accounts<P> {
             let (account, version) = self.load(&stream_of(subject)).await?;
             let now = self.clock.now();
             let (events, timers) = decide(&account.state, now);
-            let mut draft = Draft::new(&*self.participant, &self.key, now, account);
-            draft.own(events);
-            draft.reconsider();
-            let actor = self.participant.name().as_str().into();
-            let metadata = metadata(types::TENANT_LOCAL.into(), actor, cause.into());
-            let mut append = self.to_append(subject, version, &draft.into_decided(), now, metadata);
-            append.timers.extend(timers);
-            match self.store.append(append).await {
-                Ok(_) => return Ok(()),
-                Err(AppendError::Conflict(_)) => {}
-                Err(other) => return Err(error::of_append(other)),
+            if self.recorded(subject, cause, (account, version), now, events, timers).await? {
+                return Ok(());
             }
         }
         Err(AccountError::Conflict)
+    }
+
+    /// Records facts and what they move; false when the account moved meanwhile.
+    pub(crate) async fn recorded(
+        &self,
+        subject: &SubjectId,
+        cause: &str,
+        (account, version): (Account<P::State>, u64),
+        now: Timestamp,
+        events: Vec<P::Event>,
+        mut timers: Vec<TimerChange>,
+    ) -> Result<bool, AccountError> {
+        if events.is_empty() && timers.is_empty() {
+            return Ok(true);
+        }
+        let mut draft = Draft::new(&*self.participant, &self.key, now, account);
+        draft.own(events);
+        draft.reconsider();
+        let actor = self.participant.name().as_str().into();
+        let metadata = metadata(types::TENANT_LOCAL.into(), actor, cause.into());
+        let mut append = self.to_append(subject, version, &draft.into_decided(), now, metadata);
+        // The last change to a timer is the one that holds: the facts' own.
+        timers.append(&mut append.timers);
+        append.timers = timers;
+        if append.streams.is_empty() {
+            append.guards.push(Guard { stream: stream_of(subject), version });
+        }
+        match self.store.append(append).await {
+            Ok(_) => Ok(true),
+            Err(AppendError::Conflict(_)) => Ok(false),
+            Err(other) => Err(error::of_append(other)),
+        }
     }
 
     async fn made_before(&self, claim: Option<&RequestClaim>) -> Result<Option<String>, AccountError> {
@@ -242,7 +268,10 @@ impl<P: Participant> Accounts<P> {
     }
 
     async fn load(&self, stream: &StreamId) -> Result<(Account<P::State>, u64), AccountError> {
-        let events = self.store.load(stream).await?;
+        self.folded(&self.store.load(stream).await?)
+    }
+
+    pub(crate) fn folded(&self, events: &[Recorded]) -> Result<(Account<P::State>, u64), AccountError> {
         let version = events.last().map_or(0, |event| event.version);
         let account = events.iter().try_fold(Account::default(), |account, event: &Recorded| {
             self.participant.fold(account, event).map_err(AccountError::Unreadable)
@@ -299,12 +328,13 @@ pub(crate) fn to_record<P: Participant>(
             payload: encoded.payload,
         });
         let Fact::Own(event) = fact else { continue };
-        to.claims.extend(
-            participant.ids(event).iter().map(|id| Claim {
-                key: id_key(id),
-                value: Bytes::copy_from_slice(subject.as_str().as_bytes()),
-            }),
-        );
+        for key in participant.ids(event).iter().map(|id| id_key(id)) {
+            // A key that stands twice in one append is refused.
+            if to.claims.iter().all(|claim| claim.key != key) {
+                let value = Bytes::copy_from_slice(subject.as_str().as_bytes());
+                to.claims.push(Claim { key, value });
+            }
+        }
         to.timers.extend(participant.timers(event).into_iter().map(|wish| {
             let (stream, kind) = (stream.clone(), wish.kind.into());
             match wish.due {
@@ -316,7 +346,7 @@ pub(crate) fn to_record<P: Participant>(
     to
 }
 
-pub(crate) fn metadata(tenant: Arc<str>, actor: Arc<str>, causation: Arc<str>) -> Arc<Metadata> {
+fn metadata(tenant: Arc<str>, actor: Arc<str>, causation: Arc<str>) -> Arc<Metadata> {
     Arc::new(Metadata { tenant, actor, causation, correlation: "".into(), traceparent: "".into() })
 }
 

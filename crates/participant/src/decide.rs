@@ -14,6 +14,9 @@ use crate::{
 /// How often cases may move each other within one decision.
 const ROUNDS_MAX: usize = 8;
 
+/// What cannot be taken back.
+const ACCOUNT_CLOSED: &str = "ACCOUNT_CLOSED";
+
 type Go<P> = fn(&P, &Case, &<P as Participant>::State, Timestamp) -> Step<<P as Participant>::Event>;
 
 /// What one decision adds, and what is sent again without adding anything.
@@ -76,10 +79,28 @@ impl<'a, P: Participant> Draft<'a, P> {
             }
             // Repeated, or finished: what was answered is answered again, and nothing is added.
             Some(record) if instruction.epoch == record.epoch => self.decided.replies.push(record.signed),
-            Some(record) if record.phase == Phase::Finished && !is_undo(instruction) => {
-                self.decided.replies.push(record.signed);
-            }
+            Some(record) if record.phase == Phase::Finished => self.finished(instruction, &record),
             record => self.obey(instruction, &case, record.as_ref()),
+        }
+    }
+
+    /// Answers what comes after the end: told to do it once more, it says once more what it did, for
+    /// only an answer of the new epoch is heard.
+    fn finished(&mut self, instruction: &pb::Instruction, record: &CaseRecord) {
+        match instruction.kind() {
+            pb::InstructionKind::Undo => self.undo(instruction, &record.case, Some(record)),
+            pb::InstructionKind::Execute => {
+                let answer = pb::Acknowledgement {
+                    epoch: instruction.epoch,
+                    revision: 1,
+                    acknowledged_at: Some(self.now.to_proto()),
+                    ..record.answer.clone()
+                };
+                self.answered(Some(instruction), &answer);
+            }
+            pb::InstructionKind::Assess | pb::InstructionKind::Freeze | pb::InstructionKind::Unspecified => {
+                self.decided.replies.push(record.signed.clone())
+            }
         }
     }
 
@@ -92,38 +113,46 @@ impl<'a, P: Participant> Draft<'a, P> {
             }
             pb::InstructionKind::Execute => self.execute(instruction, case),
             pb::InstructionKind::Freeze => {
-                let step = self.participant.freeze(case, &self.decided.account.state, self.now);
-                self.take(Some(instruction), case, 1, step);
-            }
-            // One that was never seen leaves its epoch behind, and that stops what comes late.
-            pb::InstructionKind::Undo => {
-                let step = match before {
-                    Some(_) => self.participant.undo(case, &self.decided.account.state, self.now),
-                    None => Step::nothing_to_do(),
+                let step = match self.decided.account.closed {
+                    Some(_) => Step::nothing_to_do(),
+                    None => self.participant.freeze(case, &self.decided.account.state, self.now),
                 };
                 self.take(Some(instruction), case, 1, step);
+                self.reconsider();
             }
+            pb::InstructionKind::Undo => self.undo(instruction, case, before),
             pb::InstructionKind::Unspecified => {}
         }
     }
 
-    fn execute(&mut self, instruction: &pb::Instruction, case: &Case) {
-        let accepted = &instruction.assessment_digest;
-        if !accepted.is_empty() {
-            let found = contract::assessment_digest(&self.assessment(case));
-            if found[..] != accepted[..] {
-                let answer = self.acknowledgement(instruction, case, 1, pb::Outcome::Changed);
-                self.answered(Some(instruction), &answer);
-                return;
+    fn undo(&mut self, instruction: &pb::Instruction, case: &Case, before: Option<&CaseRecord>) {
+        let step = match (before, &self.decided.account.closed) {
+            // One that was never seen leaves its epoch behind, and that stops what comes late.
+            (None, _) => Step::nothing_to_do(),
+            (Some(_), Some(by)) if *by == case.cancellation => {
+                let failure = pb::Failure {
+                    code: ACCOUNT_CLOSED.to_owned(),
+                    cause: "The account is closed, and stays so.".to_owned(),
+                    owner: self.participant.name().to_string(),
+                };
+                Step::new(Vec::new(), Answer::Failed(failure))
             }
-        }
-        let step = if accepted.is_empty() {
-            self.unless_blocked(case, P::execute)
-        } else if self.decided.account.closed.is_some() {
-            Step::nothing_to_do()
-        } else {
-            self.participant.execute(case, &self.decided.account.state, self.now)
+            (Some(_), Some(_)) => Step::nothing_to_do(),
+            (Some(_), None) => self.participant.undo(case, &self.decided.account.state, self.now),
         };
+        self.take(Some(instruction), case, 1, step);
+        self.reconsider();
+    }
+
+    fn execute(&mut self, instruction: &pb::Instruction, case: &Case) {
+        let found = self.assessment(case);
+        let accepted = &instruction.assessment_digest;
+        if !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..] {
+            let answer = self.acknowledgement(instruction, case, 1, pb::Outcome::Changed);
+            self.answered(Some(instruction), &answer);
+            return;
+        }
+        let step = self.unless_blocked(case, &found.blockers, P::execute);
         self.take(Some(instruction), case, 1, step);
         self.reconsider();
     }
@@ -205,7 +234,8 @@ impl<'a, P: Participant> Draft<'a, P> {
     }
 
     fn resume(&mut self, record: &CaseRecord) {
-        let step = self.unless_blocked(&record.case, P::resume);
+        let found = self.assessment(&record.case);
+        let step = self.unless_blocked(&record.case, &found.blockers, P::resume);
         let same = match &step.answer {
             Answer::Waiting(waiting) => record.answer.waiting.as_ref() == Some(waiting),
             other => other.outcome() == record.answer.outcome(),
@@ -215,15 +245,14 @@ impl<'a, P: Participant> Draft<'a, P> {
         }
     }
 
-    /// Goes on where nobody accepted an assessment that says that nothing blocks: what blocks is
-    /// waited for.
-    fn unless_blocked(&self, case: &Case, go: Go<P>) -> Step<P::Event> {
+    /// Goes on; what blocks is waited for.
+    fn unless_blocked(&self, case: &Case, blockers: &[pb::Blocker], go: Go<P>) -> Step<P::Event> {
         if self.decided.account.closed.is_some() {
             return Step::nothing_to_do();
         }
-        let state = &self.decided.account.state;
-        let blockers = self.participant.assess(case, state).blockers;
-        let Some(first) = blockers.first() else { return go(self.participant, case, state, self.now) };
+        let Some(first) = blockers.first() else {
+            return go(self.participant, case, &self.decided.account.state, self.now);
+        };
         let waiting = pb::Waiting {
             waiting_on: pb::WaitingOn::Subject.into(),
             code: first.code.clone(),
@@ -293,14 +322,10 @@ impl<'a, P: Participant> Draft<'a, P> {
 
     fn answered(&mut self, instruction: Option<&pb::Instruction>, answer: &pb::Acknowledgement) {
         let signed = contract::sign(answer, self.key);
-        self.add(Fact::Answered { instruction: instruction.cloned(), signed });
+        self.add(Fact::Answered { instruction: instruction.cloned().map(Box::new), signed });
     }
 }
 
 fn is_open(record: &CaseRecord) -> bool {
     matches!(record.phase, Phase::Assessed | Phase::Working)
-}
-
-fn is_undo(instruction: &pb::Instruction) -> bool {
-    instruction.kind() == pb::InstructionKind::Undo
 }

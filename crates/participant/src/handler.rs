@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use event_store::{Recorded, StreamId};
+use event_store::{Metadata, Recorded, StreamId};
 use messaging::{
     CloudEvent, Decision, Handler, Message, Poison, Record, StreamEvents, Streams, Undecided, Unreadable,
 };
@@ -14,7 +14,7 @@ use types::{SubjectId, fresh_uuid};
 use crate::{
     Account, Accounts, Participant,
     account::{case_of, stream_of},
-    accounts::{metadata, to_record},
+    accounts::to_record,
     contract,
     decide::{Decided, Draft},
     traits::undecodable,
@@ -45,30 +45,45 @@ impl<P: Participant> Accounts<P> {
         Ok((case.subject, Told::Instruction(Box::new(instruction))))
     }
 
-    fn decision(&self, subject: &SubjectId, record: &Record, decided: &Decided<P>) -> Decision {
+    fn decision(&self, subject: &SubjectId, record: &Record, told: &Told, decided: &Decided<P>) -> Decision {
         let stream = stream_of(subject);
         let to = to_record(&*self.participant, &stream, subject, &decided.facts);
         let mut decision = Decision { timers: to.timers, claims: to.claims, ..Decision::default() };
         let now = self.clock.now();
         if !to.events.is_empty() {
-            let actor = Arc::from(self.participant.name().as_str());
-            let cause = Arc::from(record.header(messaging::CE_ID).unwrap_or_default());
             decision.events.push(StreamEvents {
                 stream,
                 expected: messaging::Expectation::AsLoaded,
-                metadata: metadata(types::TENANT_LOCAL.into(), actor, cause),
+                metadata: self.metadata(record, told),
                 at: now,
                 events: to.events,
             });
         }
-        decision.replies = decided.replies.iter().map(|signed| self.reply(signed)).collect();
+        let traceparent = record.header(messaging::TRACEPARENT).unwrap_or_default();
+        decision.replies = decided.replies.iter().map(|signed| self.reply(signed, traceparent)).collect();
         decision
     }
 
+    fn metadata(&self, record: &Record, told: &Told) -> Arc<Metadata> {
+        let header = |name| Arc::from(record.header(name).unwrap_or_default());
+        let (tenant, correlation) = match told {
+            Told::Instruction(told) => (told.tenant.as_str(), told.cancellation_id.as_str()),
+            Told::Registered(_) | Told::Other => ("", ""),
+        };
+        Arc::new(Metadata {
+            tenant: if tenant.is_empty() { types::TENANT_LOCAL } else { tenant }.into(),
+            actor: self.participant.name().as_str().into(),
+            causation: header(messaging::CE_ID),
+            correlation: correlation.into(),
+            traceparent: header(messaging::TRACEPARENT),
+        })
+    }
+
     /// An answer that is sent again, or that leaves no trace: not an event, so its id is fresh.
-    fn reply(&self, signed: &pb::SignedAcknowledgement) -> Message {
+    fn reply(&self, signed: &pb::SignedAcknowledgement, traceparent: &str) -> Message {
         let id = format!("{}/{}", fresh_uuid(), crate::publish::COORDINATOR);
-        acknowledgement_message(signed, &id, self.participant.name().as_str(), self.clock.now(), 0)
+        let name = self.participant.name().as_str();
+        acknowledgement_message(signed, &id, name, self.clock.now(), 0, traceparent)
     }
 }
 
@@ -101,6 +116,7 @@ pub(crate) fn acknowledgement_message(
     source: &str,
     at: types::Timestamp,
     sequence: u64,
+    traceparent: &str,
 ) -> Message {
     let cancellation = pb::Acknowledgement::decode(signed.acknowledgement.clone())
         .map(|acknowledgement| acknowledgement.cancellation_id)
@@ -112,7 +128,7 @@ pub(crate) fn acknowledgement_message(
         subject: &cancellation,
         at,
         sequence,
-        traceparent: "",
+        traceparent,
     };
     let key = Bytes::copy_from_slice(cancellation.as_bytes());
     messaging::cloud_event(
@@ -138,11 +154,11 @@ impl<P: Participant> Handler for Accounts<P> {
         let (subject, told) = self.read(record)?;
         let account = Account::clone(streams.get(&stream_of(&subject))?);
         let mut draft = Draft::new(&*self.participant, &self.key, self.clock.now(), account);
-        match told {
-            Told::Instruction(instruction) => draft.instruct(&instruction),
-            Told::Registered(known) => draft.known(known),
+        match &told {
+            Told::Instruction(instruction) => draft.instruct(instruction),
+            Told::Registered(known) => draft.known(known.clone()),
             Told::Other => return Ok(Decision::default()),
         }
-        Ok(self.decision(&subject, record, &draft.into_decided()))
+        Ok(self.decision(&subject, record, &told, &draft.into_decided()))
     }
 }

@@ -25,7 +25,8 @@ pub fn publisher<P: Participant>(participant: Arc<P>) -> impl Fn(&Recorded, &mut
             let Ok(told) = pb::Answered::decode(event.payload.clone()) else { return };
             let id = format!("{}/{COORDINATOR}", event.id);
             let signed = told.signed.unwrap_or_default();
-            messages.push(acknowledgement_message(&signed, &id, name, event.at, event.version));
+            let traceparent = &event.metadata.traceparent;
+            messages.push(acknowledgement_message(&signed, &id, name, event.at, event.version, traceparent));
         } else if *event.kind != *known && *event.kind != *closed && participant.is_public(&event.kind) {
             messages.push(public_fact(topic.clone(), name, event));
         }

@@ -3,9 +3,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use event_store::Claim;
+use sha2::{Digest as _, Sha256};
 use types::Caller;
 
 const DIGEST_BYTES: usize = 32;
+
+/// Longer keys are hashed.
+const KEY_BYTES_MAX: usize = 256;
 
 /// A request with an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +31,13 @@ impl RequestClaim {
     /// method and the whole content.
     #[must_use]
     pub fn new(caller: &Caller, request_id: &str, digest: [u8; DIGEST_BYTES]) -> Option<Self> {
-        let key = format!("request/{}/{}/{request_id}", caller.tenant, caller.name);
+        let mut key = format!("request/{}/{}/{request_id}", caller.tenant, caller.name);
+        // A caller's name may be longer than a claim's key.
+        if key.len() > KEY_BYTES_MAX {
+            key = Sha256::digest(key)
+                .iter()
+                .fold("request/".to_owned(), |key, byte| key + &format!("{byte:02x}"));
+        }
         (!request_id.is_empty()).then_some(Self { key, digest })
     }
 
@@ -71,5 +81,15 @@ mod tests {
         let other = RequestClaim::new(&caller, "r1", [2; 32]).unwrap();
         assert_eq!(other.same(&claim.value), Err(Taken { reference: "can_1".into() }));
         assert_eq!(RequestClaim::new(&caller, "", [1; 32]), None);
+    }
+
+    #[test]
+    fn a_long_name_makes_another_key_that_is_as_good() {
+        let caller = |name: String| Caller { name: name.into(), ..Caller::local() };
+        let key = |name| RequestClaim::new(&caller(name), "r1", [1; 32]).unwrap().key().to_owned();
+        let (one, other) = ("a".repeat(300), "b".repeat(300));
+        assert!(key(one.clone()).len() <= KEY_BYTES_MAX);
+        assert_eq!(key(one.clone()), key(one.clone()));
+        assert_ne!(key(one), key(other));
     }
 }

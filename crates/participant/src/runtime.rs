@@ -1,6 +1,6 @@
 //! A participant at work: its consumer, its relay and its timers.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use event_store::{Recorded, Store};
 use keys::SigningKey;
@@ -87,8 +87,11 @@ impl<P: Participant> Runtime<P> {
         let name = participant.name().clone();
         let instructions: Arc<str> = contract::instructions_topic(&name).into();
         let own = contract::events_topic(name.as_str());
-        let topics = [&*instructions, &own, contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS];
-        log.declare(&topics.map(contract::topic)).await.map_err(StartError::Topics)?;
+        // The one that tells of subjects has one topic less than the others.
+        let topics =
+            BTreeSet::from([&*instructions, &own, contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS]);
+        let topics: Vec<_> = topics.into_iter().map(contract::topic).collect();
+        log.declare(&topics).await.map_err(StartError::Topics)?;
 
         let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish));
         let accounts = Accounts::new(store.clone(), participant, key, clock.clone());

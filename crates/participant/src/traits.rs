@@ -77,7 +77,8 @@ pub trait Participant: Send + Sync + 'static {
         true
     }
 
-    /// The ids of things that a fact brings into being, by which their subject can be found again.
+    /// The ids of things that a fact brings into being, by which their subject can be found again:
+    /// each told by one fact only, ever.
     fn ids(&self, _event: &Self::Event) -> Vec<String> {
         Vec::new()
     }
@@ -87,7 +88,8 @@ pub trait Participant: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// What a timer that fell due makes happen; nothing when it no longer matters.
+    /// What a timer that fell due makes happen; nothing when it no longer matters. Facts that set a
+    /// timer of the same kind set it anew.
     fn due(&self, _state: &Self::State, _timer: &str, _now: Timestamp) -> Vec<Self::Event> {
         Vec::new()
     }
@@ -96,21 +98,24 @@ pub trait Participant: Send + Sync + 'static {
     /// say the same: EXECUTE derives it again and compares.
     fn assess(&self, case: &Case, state: &Self::State) -> Assessed;
 
-    /// Does it. Called once per EXECUTE that is not superseded and finds the facts as assessed.
+    /// Does it. Called for every EXECUTE of a higher epoch that finds the facts as assessed and
+    /// nothing that blocks; what an earlier one began must not begin twice.
     fn execute(&self, case: &Case, state: &Self::State, now: Timestamp) -> Step<Self::Event>;
 
-    /// Looks again at a case that waits, after the subject's facts changed. Says the same answer
-    /// when nothing moved.
+    /// Looks again at a case that waits, after the subject's facts changed. Says the same answer,
+    /// and adds no fact, when nothing moved. It may come before any `execute`, when what blocked
+    /// until now is cleared.
     fn resume(&self, case: &Case, state: &Self::State, now: Timestamp) -> Step<Self::Event> {
         self.execute(case, state, now)
     }
 
-    /// Suspends, so that it can be undone. A participant that cannot has nothing to do.
+    /// Suspends, so that it can be undone; at once, for an answer that waits is not looked at again.
+    /// A participant that cannot has nothing to do.
     fn freeze(&self, _case: &Case, _state: &Self::State, _now: Timestamp) -> Step<Self::Event> {
         Step::nothing_to_do()
     }
 
-    /// Takes back what FREEZE or EXECUTE did.
+    /// Takes back what FREEZE or EXECUTE did, if anything; at once, like `freeze`.
     fn undo(&self, _case: &Case, _state: &Self::State, _now: Timestamp) -> Step<Self::Event> {
         Step::nothing_to_do()
     }
