@@ -15,6 +15,8 @@ mod grpc;
 mod messages;
 mod participant;
 mod publish;
+#[cfg(test)]
+mod tests;
 mod token_key;
 mod wire;
 

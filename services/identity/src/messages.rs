@@ -145,11 +145,10 @@ mod tests {
         for line in [
             "To: user@example.com",
             "Date: Sat, 21 Nov 2026 08:00:00 +0000",
-            "Message-ID: <ver_gphgijklmafg@exeunt.invalid>",
+            "Message-ID: <ver_ghpghijklmaf@exeunt.invalid>",
             "X-Channel: email",
         ] {
-            let expected = if line.starts_with("Message-ID") { "Message-ID: <ver_" } else { line };
-            assert!(head.iter().any(|found| found.starts_with(expected)), "{line}: {head:?}");
+            assert!(head.contains(&line), "{line}: {head:?}");
         }
         assert!(body.starts_with("Your code is 123456.\r\n"), "{body}");
         assert!(body.contains("It expires at 08:10 UTC on 21 November 2026.\r\n"), "{body}");
