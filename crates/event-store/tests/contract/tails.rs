@@ -44,6 +44,11 @@ pub async fn a_tail_without_wake_ups_gets_everything_by_polling(db: Fresh) {
         }
     });
     assert_eq!(payloads(&seen), ["1", "1", "2", "2", "3", "3"]);
+    // At rest, with nothing of our own to follow, only the poll can find it.
+    let idle = tokio::time::timeout(Duration::from_millis(50), tail.next(10)).await;
+    assert!(idle.is_err(), "{idle:?}");
+    elsewhere.append(any("a", "4")).await.unwrap();
+    assert_eq!(payloads(&tail.next(10).await.unwrap()), ["4"]);
 }
 
 pub async fn a_tail_catches_up_from_the_table_when_memory_has_forgotten(db: Fresh) {
