@@ -192,7 +192,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("event-store", &["types"]),
     ("messaging", &["event-store", "types"]),
     ("participant", &["event-store", "keys", "messaging", "proto", "types"]),
-    ("service-kit", &["event-store", "keys", "messaging", "proto", "types"]),
+    ("service-kit", &["event-store", "keys", "messaging", "participant", "proto", "types"]),
     (
         "testkit",
         &["event-store", "keys", "messaging", "participant", "policy", "proto", "service-kit", "types"],
