@@ -11,6 +11,7 @@ mod follower;
 mod kafka;
 mod log;
 mod murmur2;
+mod namespace;
 mod open;
 mod relay;
 

@@ -2,10 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{EmbeddedLog, EventLog, KafkaLog, LogError};
+use crate::{EmbeddedLog, EventLog, KafkaLog, LogError, namespace::Namespaced};
 
-/// Opens `sqlite:<file>`, the embedded log, or `kafka://host:port[,host:port]`. Must be called within
-/// a tokio runtime.
+/// Opens `sqlite:<file>`, the embedded log, or `kafka://host:port[,host:port][/prefix]`, where the
+/// prefix stands before the names of topics and groups. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// [`LogError::Refused`] for another URL or one that makes no sense, [`LogError::Unavailable`] when
@@ -14,8 +14,21 @@ pub async fn open_log(url: &str) -> Result<Arc<dyn EventLog>, LogError> {
     if let Some(file) = url.strip_prefix("sqlite:") {
         return Ok(Arc::new(EmbeddedLog::open(Path::new(file.trim_start_matches("//"))).await?));
     }
-    if url.starts_with("kafka://") {
-        return Ok(Arc::new(KafkaLog::open(url)?));
+    if let Some(place) = url.strip_prefix("kafka://") {
+        let (brokers, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let log: Arc<dyn EventLog> = Arc::new(KafkaLog::open(&format!("kafka://{brokers}"))?);
+        return match prefix {
+            "" => Ok(log),
+            prefix if is_prefix(prefix) => Ok(Arc::new(Namespaced { inner: log, prefix: prefix.to_owned() })),
+            _ => Err(LogError::Refused(
+                "a prefix of topics consists of at most 64 letters, digits, _ and -".into(),
+            )),
+        };
     }
-    Err(LogError::Refused("an event log is sqlite:<file> or kafka://host:port".into()))
+    Err(LogError::Refused("an event log is sqlite:<file> or kafka://host:port[/prefix]".into()))
+}
+
+/// Whether topics may have this before their names.
+fn is_prefix(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

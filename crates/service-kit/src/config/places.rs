@@ -42,6 +42,9 @@ impl fmt::Debug for EventStorePlace {
     }
 }
 
+/// Longest prefix of topics.
+const PREFIX_LENGTH_MAX: usize = 64;
+
 /// What carries messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventLogPlace {
@@ -54,6 +57,9 @@ pub enum EventLogPlace {
     Kafka {
         /// Its brokers, `host:port` with commas between.
         brokers: String,
+        /// Stands before the names of topics and groups, where several installations share a
+        /// cluster; empty for none.
+        prefix: String,
     },
 }
 
@@ -61,7 +67,8 @@ impl fmt::Display for EventLogPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded { directory } => write!(f, "embedded:{}", directory.display()),
-            Self::Kafka { brokers } => write!(f, "kafka://{brokers}"),
+            Self::Kafka { brokers, prefix } if prefix.is_empty() => write!(f, "kafka://{brokers}"),
+            Self::Kafka { brokers, prefix } => write!(f, "kafka://{brokers}/{prefix}"),
         }
     }
 }
@@ -86,16 +93,21 @@ pub(super) fn event_log(reader: &mut Reader, data_dir: &Path) -> EventLogPlace {
     if text.is_empty() {
         return EventLogPlace::Embedded { directory: data_dir.join("log") };
     }
-    let brokers = text.strip_prefix("kafka://").unwrap_or_default();
+    let place = text.strip_prefix("kafka://").unwrap_or_default();
+    let (brokers, prefix) = place.split_once('/').unwrap_or((place, ""));
     let is_broker = |broker: &str| {
-        broker.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
-        })
+        broker
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
     };
     if !brokers.split(',').all(is_broker) {
         reader.fault("event_log", "must be kafka://host:port, more of host:port with commas between");
     }
-    EventLogPlace::Kafka { brokers: brokers.into() }
+    let is_prefix = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if prefix.len() > PREFIX_LENGTH_MAX || !prefix.bytes().all(is_prefix) {
+        reader.fault("event_log", "may end with a prefix of at most 64 letters, digits, _ and -");
+    }
+    EventLogPlace::Kafka { brokers: brokers.into(), prefix: prefix.into() }
 }
 
 #[cfg(test)]
@@ -117,10 +129,19 @@ mod tests {
         let log = |url| load("event_log", url).map(|config| config.event_log.to_string());
         assert_eq!(log("kafka://a:9092,b:9092").unwrap(), "kafka://a:9092,b:9092");
         assert_eq!(log("kafka://[::1]:9092").unwrap(), "kafka://[::1]:9092");
+        assert_eq!(log("kafka://a:9092/blue").unwrap(), "kafka://a:9092/blue");
         for wrong in ["sqlite:", "mysql://x", "postgres://", "/tmp"] {
             assert!(store(wrong).is_none(), "{wrong}");
         }
-        for wrong in ["kafka://", "kafka://a", "kafka://a:0", "kafka://a:1,", "a:9092", "kafka://:1"] {
+        for wrong in [
+            "kafka://",
+            "kafka://a",
+            "kafka://a:0",
+            "kafka://a:1,",
+            "kafka://a:1/b/c",
+            "a:9092",
+            "kafka://:1",
+        ] {
             assert!(log(wrong).is_none(), "{wrong}");
         }
     }
