@@ -122,7 +122,7 @@ impl Follower {
                 Ok(Some(lock)) => return Some(lock),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(follower = %self.name, %error, "follower cannot ask for its lock")
+                    tracing::warn!(follower = %self.name, %error, "follower cannot ask for its lock");
                 }
             }
             if !pause.wait(shutdown).await {

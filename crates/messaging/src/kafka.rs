@@ -3,10 +3,12 @@
 //! One idempotent producer per process; one consumer and one thread per subscription. Offsets are the
 //! database's: what Kafka is told of them only serves the tools that show lag.
 
+mod membership;
 mod producer;
 mod reader;
 mod thread;
 mod topic_id;
+mod topics;
 
 use std::{
     sync::{Mutex, PoisonError},

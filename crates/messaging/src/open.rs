@@ -4,8 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use crate::{EmbeddedLog, EventLog, KafkaLog, LogError, namespace::Namespaced};
 
-/// Opens `sqlite:<file>`, the embedded log, or `kafka://host:port[,host:port][/prefix]`, where the
-/// prefix stands before the names of topics and groups. Must be called within a tokio runtime.
+/// Opens `sqlite:<file>`, the embedded log, or `kafka://host:port[,host:port][/prefix][?settings]`,
+/// where the prefix stands before the names of topics and groups, and the settings are as
+/// [`KafkaLog::open`] takes them. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// [`LogError::Refused`] for another URL or one that makes no sense, [`LogError::Unavailable`] when
@@ -15,8 +16,9 @@ pub async fn open_log(url: &str) -> Result<Arc<dyn EventLog>, LogError> {
         return Ok(Arc::new(EmbeddedLog::open(Path::new(file.trim_start_matches("//"))).await?));
     }
     if let Some(place) = url.strip_prefix("kafka://") {
+        let (place, settings) = place.split_once('?').unwrap_or((place, ""));
         let (brokers, prefix) = place.split_once('/').unwrap_or((place, ""));
-        let log: Arc<dyn EventLog> = Arc::new(KafkaLog::open(&format!("kafka://{brokers}"))?);
+        let log: Arc<dyn EventLog> = Arc::new(KafkaLog::open(&format!("kafka://{brokers}?{settings}"))?);
         return match prefix {
             "" => Ok(log),
             prefix if is_prefix(prefix) => Ok(Arc::new(Namespaced { inner: log, prefix: prefix.to_owned() })),

@@ -13,7 +13,8 @@ const AHEAD: usize = 4;
 pub type Publish = dyn Fn(&Recorded, &mut Vec<Message>) + Send + Sync;
 
 /// A follower that publishes what [`Publish`] makes of each event: at least once, in commit order,
-/// pipelined, and with its cursor moving only after the log has acknowledged.
+/// pipelined, and with its cursor moving only after the log has acknowledged. When the log fails one
+/// batch, those begun after it may be there already; they come again behind it.
 pub struct Relay;
 
 impl Relay {

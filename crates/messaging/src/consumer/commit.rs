@@ -1,6 +1,10 @@
 //! From a batch to its commit: load, decide, publish replies, append, and again until it holds.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use event_store::{AppendError, LogOffset, ParkedKey, StoreError, StreamId};
 
@@ -68,7 +72,7 @@ impl<H: Handler> Worker<H> {
                     }
                 }
                 Err(AppendError::Claimed { key, .. }) => {
-                    self.claimed(&mut items, claimants.get(&key).copied())
+                    self.claimed(&mut items, claimants.get(&key).copied());
                 }
                 Err(AppendError::OffsetMoved { .. }) if replay => {
                     self.reconcile(&mut Vec::new(), &[]).await?;
@@ -95,11 +99,14 @@ impl<H: Handler> Worker<H> {
             if item.poison.is_none()
                 && (replay || !self.lanes[item.lane].parked.contains(&item.record.key))
                 && let Some(route) = &item.route
-                && !self.working.touch(route)
             {
                 wanted.push(route.clone());
+                let foresee = || self.consumer.handler.foresee(&item.record, &mut wanted);
+                // Only a hint: what makes it panic will make the decision panic, too.
+                let _ = catch_unwind(AssertUnwindSafe(foresee));
             }
         }
+        wanted.retain(|stream| !self.working.touch(stream));
         let mut loads = 0;
         loop {
             if !wanted.is_empty() {

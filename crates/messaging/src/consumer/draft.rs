@@ -115,7 +115,7 @@ impl<H: Handler> Drafter<'_, H> {
                     Step::Cut if missing.is_empty() => break,
                     Step::Cut => {}
                     Step::Missing(streams) => {
-                        missing.extend(streams.into_iter().map(|stream| (stream, index)))
+                        missing.extend(streams.into_iter().map(|stream| (stream, index)));
                     }
                     Step::Poisoned { poison, tainted } => {
                         items[index].poison = Some(poison);

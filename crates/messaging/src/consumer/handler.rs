@@ -138,6 +138,12 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Poison`] parks the record.
     fn route(&self, record: &Record) -> Result<StreamId, Poison>;
 
+    /// Adds streams that [`Handler::decide`] will probably look at besides, so that they are loaded
+    /// in the same query. A hint: what is not named here is loaded when it is found missing.
+    fn foresee(&self, record: &Record, streams: &mut Vec<StreamId>) {
+        let _ = (record, streams);
+    }
+
     /// Folds one event. Events just decided come with position zero, as they have none yet.
     ///
     /// # Errors

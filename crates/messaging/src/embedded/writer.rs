@@ -56,12 +56,15 @@ struct Part {
     bytes: usize,
 }
 
+/// Where a topic's partitions stand among the parts of a commit.
+type Places = Vec<Option<usize>>;
+
 /// The commit being made.
 #[derive(Default)]
 struct Commit {
     parts: Vec<Part>,
-    /// Where a topic's partitions stand among the parts.
-    places: HashMap<Arc<str>, (Arc<Topic>, Vec<Option<usize>>)>,
+    /// The topics it touches.
+    places: HashMap<Arc<str>, (Arc<Topic>, Places)>,
     answers: Vec<Answer>,
 }
 

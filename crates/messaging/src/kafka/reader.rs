@@ -15,7 +15,10 @@ use event_store::LogOffset;
 use rdkafka::ClientConfig;
 use tokio::sync::mpsc;
 
-use super::thread::{Command, ConsumerThread, Event, Place};
+use super::{
+    membership::Place,
+    thread::{Command, ConsumerThread, Event},
+};
 use crate::{ConsumedLog, Delivery, LogError, Record, Subscription};
 
 /// Batches of records between the thread and the reader.

@@ -1,9 +1,9 @@
 //! The consumer's thread: polls, keeps the member alive, and passes on what comes.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc as std_mpsc,
     },
@@ -11,24 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
 use event_store::LogOffset;
 use rdkafka::{
-    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers},
-    types::RDKafkaRespErr,
 };
 use tokio::{runtime::Handle, sync::mpsc};
-use types::Timestamp;
 
-use super::{log, of_code, refused, topic_id::topic_ids};
-use crate::{Assignment, LogError, Record, Subscription, cloud_event::header_name};
-
-/// A partition.
-pub(super) type Place = (Arc<str>, i32);
+use super::{
+    membership::{Change, Membership, Place, connect, list_of, offset_of, record},
+    of_code, refused,
+};
+use crate::{Assignment, LogError, Record, Subscription};
 
 /// Records and bytes of a batch.
 const BATCH_RECORDS_MAX: usize = 1000;
@@ -40,10 +35,8 @@ const POLL_SOON: Duration = Duration::from_millis(5);
 /// the group does not take it for dead. Kafka's limit is `max.poll.interval.ms`, 5 min.
 const FULL_MAX: Duration = Duration::from_secs(30);
 const FULL_LOOK: Duration = Duration::from_millis(200);
-/// How often offsets are told to Kafka, and topics asked for their UUIDs.
+/// How often offsets are told to Kafka.
 const HINT_INTERVAL: Duration = Duration::from_secs(1);
-const TOPIC_INTERVAL: Duration = Duration::from_secs(2);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the reader gets.
 pub(super) enum Event {
@@ -61,91 +54,22 @@ pub(super) enum Command {
     Hint(Vec<LogOffset>),
 }
 
-/// A rebalance, as the group told it.
-enum Change {
-    Assigned(Vec<Place>),
-    Revoked(Vec<Place>),
-}
-
-/// Takes note of rebalances; they happen within a poll.
-struct Membership {
-    topics: Vec<Arc<str>>,
-    changes: Mutex<VecDeque<Change>>,
-}
-
-impl Membership {
-    fn places(&self, list: &TopicPartitionList) -> Vec<Place> {
-        let place = |topic: &str, partition| {
-            Some((self.topics.iter().find(|known| ***known == *topic)?.clone(), partition))
-        };
-        list.elements().iter().filter_map(|element| place(element.topic(), element.partition())).collect()
-    }
-}
-
-impl ClientContext for Membership {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka consumer");
-    }
-}
-
-impl ConsumerContext for Membership {
-    /// Revoked partitions are left at once. Assigned ones are taken over later, when each has its
-    /// start: the group waits for that, and polls go on meanwhile.
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let places = self.places(list);
-        let (done, change) = match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if places.is_empty() => {
-                (consumer.incremental_assign(list), None)
-            }
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => (Ok(()), Some(Change::Assigned(places))),
-            _ => {
-                // Those that were never taken over cannot be left.
-                let taken = consumer.assignment().map(|taken| self.places(&taken)).unwrap_or_default();
-                let left =
-                    places.iter().filter(|place| taken.contains(place)).map(|place| (place, Offset::Invalid));
-                (
-                    list_of(left).and_then(|left| consumer.incremental_unassign(&left)),
-                    Some(Change::Revoked(places)),
-                )
-            }
-        };
-        if let Err(error) = done {
-            tracing::warn!(%error, "kafka consumer could not change its assignment");
-        }
-        if let Some(change) = change {
-            self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
-        }
-    }
-}
-
-fn list_of<'a>(places: impl Iterator<Item = (&'a Place, Offset)>) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
-    for ((topic, partition), offset) in places {
-        list.add_partition_offset(topic, *partition, offset)?;
-    }
-    Ok(list)
-}
-
 /// The thread of one subscription.
 pub(super) struct ConsumerThread {
-    consumer: BaseConsumer<Membership>,
+    pub(super) consumer: BaseConsumer<Membership>,
     subscription: Subscription,
     events: mpsc::Sender<Event>,
     commands: std_mpsc::Receiver<Command>,
     stop: Arc<AtomicBool>,
     runtime: Handle,
     /// Assignments that the reader has not started yet.
-    waiting: HashMap<u64, Vec<Place>>,
+    pub(super) waiting: HashMap<u64, Vec<Place>>,
     numbers: u64,
     /// What is read: which life of the topic, and the next offset.
-    reading: HashMap<Place, (Arc<str>, Option<i64>)>,
+    pub(super) reading: HashMap<Place, (Arc<str>, Option<i64>)>,
     hints: HashMap<Place, i64>,
     hinted: Instant,
-    looked: Instant,
+    pub(super) looked: Instant,
     ended: bool,
 }
 
@@ -236,7 +160,7 @@ impl ConsumerThread {
     }
 
     /// Waits for a place in the channel. When that takes long, the partitions are paused and polled on.
-    fn send(&mut self, event: Event) {
+    pub(super) fn send(&mut self, event: Event) {
         let since = Instant::now();
         let mut paused = None;
         let events = self.events.clone();
@@ -365,18 +289,7 @@ impl ConsumerThread {
         }
     }
 
-    fn ids(&self, places: &[Place]) -> Result<HashMap<Arc<str>, Arc<str>>, LogError> {
-        let mut topics: Vec<Arc<str>> = places.iter().map(|(topic, _)| topic.clone()).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        let ids = topic_ids(self.consumer.client(), &topics, ANSWER_TIMEOUT)?;
-        match topics.iter().find(|topic| !ids.contains_key(*topic)) {
-            Some(topic) => Err(LogError::unavailable(format!("topic {topic} is not there"))),
-            None => Ok(ids),
-        }
-    }
-
-    fn tell_assigned(&mut self, places: Vec<Place>, ids: &HashMap<Arc<str>, Arc<str>>) {
+    pub(super) fn tell_assigned(&mut self, places: Vec<Place>, ids: &HashMap<Arc<str>, Arc<str>>) {
         self.numbers += 1;
         let number = self.numbers;
         let mut partitions = Vec::with_capacity(places.len());
@@ -393,7 +306,7 @@ impl ConsumerThread {
     fn failed(&mut self, error: &KafkaError) {
         match error {
             KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => {
-                self.end(LogError::Fenced)
+                self.end(LogError::Fenced);
             }
             KafkaError::MessageConsumptionFatal(_) => self.end(refused(error.clone())),
             KafkaError::MessageConsumption(code) => match code {
@@ -417,61 +330,6 @@ impl ConsumerThread {
         self.ended = true;
     }
 
-    /// An offset is not there: either a topic was made anew, or its records are gone.
-    fn find_lost(&mut self) {
-        self.find_recreated();
-        let reading: Vec<_> = self.reading.iter().map(|(place, (_, next))| (place.clone(), *next)).collect();
-        for (place, next) in reading {
-            let (Some(next), false) = (next, self.is_waiting(&place)) else { continue };
-            let bounds = self.consumer.fetch_watermarks(&place.0, place.1, ANSWER_TIMEOUT);
-            if bounds.is_ok_and(|(low, high)| next < low || next > high) {
-                let (topic, partition) = place;
-                self.send(Event::Failed(LogError::OffsetLost { topic, partition, offset: next }));
-            }
-        }
-    }
-
-    fn is_waiting(&self, place: &Place) -> bool {
-        self.waiting.values().any(|waiting| waiting.contains(place))
-    }
-
-    /// Looks now and then whether a topic was deleted and made anew; nothing else would tell while
-    /// the new one is as long as what was read of the old one.
-    fn look_at_topics(&mut self) {
-        if self.looked.elapsed() >= TOPIC_INTERVAL {
-            self.find_recreated();
-            self.looked = Instant::now();
-        }
-    }
-
-    fn find_recreated(&mut self) {
-        let places: Vec<Place> =
-            self.reading.keys().filter(|place| !self.is_waiting(place)).cloned().collect();
-        if places.is_empty() {
-            return;
-        }
-        let mut topics: Vec<Arc<str>> = places.iter().map(|(topic, _)| topic.clone()).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        // A cluster that does not answer now is asked again.
-        let Ok(ids) = topic_ids(self.consumer.client(), &topics, ANSWER_TIMEOUT) else { return };
-        let is_new = |place: &Place| {
-            let known = self.reading.get(place).map(|(incarnation, _)| incarnation);
-            ids.get(&place.0).is_some_and(|id| known != Some(id))
-        };
-        let renewed: Vec<Place> = places.into_iter().filter(is_new).collect();
-        if renewed.is_empty() {
-            return;
-        }
-        let left = list_of(renewed.iter().map(|place| (place, Offset::Invalid)));
-        if let Err(error) = left.and_then(|list| self.consumer.incremental_unassign(&list)) {
-            tracing::warn!(%error, "kafka consumer could not leave a topic that was made anew");
-            return;
-        }
-        self.send(Event::Revoked(renewed.clone()));
-        self.tell_assigned(renewed, &ids);
-    }
-
     /// Tells Kafka the offsets, for the tools that show lag.
     fn tell_hints(&mut self) {
         if self.hints.is_empty() || self.hinted.elapsed() < HINT_INTERVAL {
@@ -484,56 +342,4 @@ impl ConsumerThread {
             tracing::debug!(%error, "kafka was not told how far the group is");
         }
     }
-}
-
-fn offset_of(start: Option<i64>) -> Offset {
-    start.map_or(Offset::Beginning, Offset::Offset)
-}
-
-fn connect(config: &ClientConfig, subscription: &Subscription) -> Result<BaseConsumer<Membership>, LogError> {
-    let mut config = config.clone();
-    for (name, value) in [
-        ("group.id", &*subscription.group),
-        ("group.instance.id", &*subscription.member),
-        ("group.protocol", "classic"),
-        ("partition.assignment.strategy", "cooperative-sticky"),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("auto.offset.reset", "error"),
-        ("fetch.queue.backoff.ms", "1"),
-        ("fetch.error.backoff.ms", "50"),
-        ("queued.min.messages", "10000"),
-        ("queued.max.messages.kbytes", "16384"),
-        ("topic.metadata.refresh.interval.ms", "2000"),
-    ] {
-        config.set(name, value);
-    }
-    if config.get("session.timeout.ms").is_none() {
-        config.set("session.timeout.ms", "10000");
-    }
-    let membership = Membership { topics: subscription.topics.clone(), changes: Mutex::default() };
-    let consumer: BaseConsumer<Membership> = config.create_with_context(membership).map_err(refused)?;
-    let topics: Vec<&str> = subscription.topics.iter().map(|topic| &**topic).collect();
-    consumer.subscribe(&topics).map_err(refused)?;
-    Ok(consumer)
-}
-
-/// Copies a record out of librdkafka, into one buffer.
-fn record(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Record {
-    let headers = message.headers();
-    let values: usize =
-        headers.map_or(0, |headers| headers.iter().map(|h| h.value.map_or(0, <[u8]>::len)).sum());
-    let mut buffer = BytesMut::with_capacity(message.key_len() + message.payload_len() + values);
-    let mut copy = |bytes: &[u8]| -> Bytes {
-        buffer.extend_from_slice(bytes);
-        buffer.split().freeze()
-    };
-    let key = copy(message.key().unwrap_or_default());
-    let payload = copy(message.payload().unwrap_or_default());
-    let headers = headers.map_or_else(Vec::new, |headers| {
-        headers.iter().map(|h| (header_name(h.key), copy(h.value.unwrap_or_default()))).collect()
-    });
-    let at = Timestamp::from_micros(message.timestamp().to_millis().unwrap_or(0).saturating_mul(1000));
-    let (partition, offset) = (message.partition(), message.offset());
-    Record { topic: topic.clone(), partition, offset, key, headers, payload, at }
 }

@@ -23,9 +23,9 @@ const WAIT_MAX: Duration = Duration::from_secs(40);
 /// What a case works on.
 pub struct Bench {
     pub log: Arc<dyn EventLog>,
-    pub log_url: String,
     pub store_url: String,
-    pub dir: TempDir,
+    /// Goes with the case.
+    _dir: TempDir,
     topics: Mutex<Vec<Arc<str>>>,
 }
 
@@ -66,7 +66,7 @@ async fn run<F: Future<Output = ()>>(
     dir: TempDir,
 ) {
     let log = open_log(&log_url).await.unwrap();
-    let bench = Arc::new(Bench { log, log_url, store_url, dir, topics: Mutex::default() });
+    let bench = Arc::new(Bench { log, store_url, _dir: dir, topics: Mutex::default() });
     case(bench.clone()).await;
     let topics = std::mem::take(&mut *bench.topics.lock().unwrap());
     for topic in topics {

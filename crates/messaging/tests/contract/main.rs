@@ -1,5 +1,6 @@
 //! The same cases on both logs and on both stores: embedded with SQLite, Kafka with PostgreSQL where
 //! `EXEUNT_TEST_KAFKA_BROKERS` and `EXEUNT_TEST_POSTGRES_URL` name servers.
+#![cfg(test)]
 
 /// Runs each case on each side.
 macro_rules! on_each {
