@@ -63,10 +63,11 @@ impl Timestamp {
         (0..=MICROS_MAX).contains(&micros).then_some(Self(micros))
     }
 
-    /// As `jiff` knows it, for civil dates and zones.
+    /// As `jiff` knows it, for civil dates and zones. Its last instant is 26 hours before ours, so
+    /// that what is later becomes that.
     #[must_use]
     pub fn to_jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
 }
 
@@ -110,6 +111,11 @@ mod tests {
         let beyond = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
         assert_eq!(Timestamp::from_proto(&beyond), None);
         assert_eq!(Timestamp::from_proto(&prost_types::Timestamp { seconds: 1, nanos: -1 }), None);
+    }
+
+    #[test]
+    fn the_last_instant_is_not_taken_for_the_first() {
+        assert!(Timestamp::from_micros(i64::MAX).to_string().starts_with("9999-12-30"));
     }
 
     #[test]
