@@ -1,8 +1,22 @@
-//! What tests share: a clock that goes when told, and a stage for one participant. Production code
-//! never depends on it.
+//! What tests share: a clock that goes when told, a stage for one participant, stores and logs that
+//! fail on purpose, a toy participant, and what every participant must keep to. Production code never
+//! depends on it.
 
 mod clock;
+pub mod conformance;
+mod domain;
+mod engine;
+mod ledger;
+mod log;
 mod stage;
+mod temp;
+mod toy;
 
 pub use clock::ManualClock;
+pub use domain::{Domain, Then};
+pub use engine::{Fault, FaultyEngine};
+pub use ledger::Ledger;
+pub use log::FaultyLog;
 pub use stage::{Stage, Told};
+pub use temp::{POSTGRES_URL, temp_log, temp_postgres, temp_store};
+pub use toy::{ALARM, TOY_ASKED, TOY_BLOCKED, Toy, ToyEvent, ToyState};

@@ -4,16 +4,16 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use event_store::{Position, Store, StoreOptions};
+use event_store::{Position, Store};
 use keys::SigningKey;
-use messaging::{CloudEvent, EmbeddedLog, EventLog};
+use messaging::{CloudEvent, EventLog};
 use participant::{Account, Accounts, Participant, contract};
 use prost::Name;
 use proto::{identity::v1::SubjectRegistered, participant::v1 as pb, types::v1 as words};
 use tempfile::TempDir;
 use types::{CancellationId, Clock, ParticipantName, SubjectId, Timestamp, fresh_uuid};
 
-use crate::ManualClock;
+use crate::{ManualClock, temp_log, temp_store};
 
 /// How long anything is waited for before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,14 +36,13 @@ impl Stage {
     /// An empty stage at that instant.
     pub async fn open(now: Timestamp) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let url = format!("sqlite:{}", directory.path().join("store.db").display());
-        let store = Store::open(&url, StoreOptions::default()).await.expect("a store opens");
-        let log = EmbeddedLog::open(&directory.path().join("log.db")).await.expect("a log opens");
+        let store = temp_store(directory.path()).await;
+        let log = temp_log(directory.path()).await;
         log.declare(&[contract::topic(contract::IDENTITY_EVENTS)]).await.expect("a topic is declared");
         Self {
             clock: Arc::new(ManualClock::at(now)),
             store,
-            log: Arc::new(log),
+            log,
             key: Arc::new(SigningKey::from_seed([7; 32])),
             directory,
         }
