@@ -1,0 +1,107 @@
+//! What this service answers when it is asked to end a subject's payment score, or parts of it.
+
+use bytes::Bytes;
+use messaging::Unreadable;
+use participant::{Answer, Assessed, Case, Encoded, Participant, Step};
+use types::{Item, ItemKind, ParticipantName, Scope, Timestamp};
+
+use crate::{
+    domain::{self, Event, State, Wanted},
+    quote, wire,
+};
+
+/// The payment score as a participant.
+#[derive(Debug)]
+pub struct Payscore {
+    name: ParticipantName,
+}
+
+impl Default for Payscore {
+    fn default() -> Self {
+        Self { name: ParticipantName::parse("payscore").expect("a fixed name that is one") }
+    }
+}
+
+fn chosen(scope: &Scope) -> impl Iterator<Item = &Item> {
+    let items = match scope {
+        Scope::Selected(items) => items.as_slice(),
+        Scope::WholeAccount | Scope::Named(_) => &[],
+    };
+    items.iter().filter(|item| match item.kind {
+        ItemKind::PayscoreAuthorization | ItemKind::FacePayment => true,
+        ItemKind::Subscription | ItemKind::DataCategory => false,
+    })
+}
+
+/// What a scope wants of this service. Named scopes name nothing of its own.
+fn wanted(scope: &Scope) -> Wanted {
+    if *scope == Scope::WholeAccount {
+        return Wanted::All;
+    }
+    let possible = || chosen(scope).filter(|item| item.kind.allows(item.action));
+    let authorizations = possible().filter(|item| item.kind == ItemKind::PayscoreAuthorization);
+    Wanted::Chosen {
+        authorizations: authorizations.map(|item| item.id.clone()).collect(),
+        face_payment: possible().any(|item| item.kind == ItemKind::FacePayment),
+    }
+}
+
+impl Participant for Payscore {
+    type State = State;
+    type Event = Event;
+
+    fn name(&self) -> &ParticipantName {
+        &self.name
+    }
+
+    fn evolve(&self, state: State, event: &Event) -> State {
+        domain::evolve(state, event)
+    }
+
+    fn encode(&self, event: &Event) -> Encoded {
+        wire::encode(event)
+    }
+
+    fn decode(&self, kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreadable> {
+        wire::decode(kind, schema, payload)
+    }
+
+    fn ids(&self, event: &Event) -> Vec<String> {
+        match event {
+            Event::AuthorizationRecorded(it) => vec![it.id.to_string()],
+            Event::OrderCreated(it) => vec![it.id.to_string()],
+            Event::PurchaseRecorded(it) => vec![it.id.to_string()],
+            Event::AuthorizationUnbound { .. }
+            | Event::OrderCompleted(_)
+            | Event::OrderPaid(_)
+            | Event::OrderCancelled(_)
+            | Event::PurchaseSettled(_)
+            | Event::FacePaymentSet { .. } => Vec::new(),
+        }
+    }
+
+    fn assess(&self, case: &Case, state: &State) -> Assessed {
+        let wanted = wanted(&case.scope);
+        let unknown = wanted.unknown(state).into_iter().map(quote::unknown);
+        let impossible = chosen(&case.scope)
+            .filter(|item| !item.kind.allows(item.action))
+            .map(|item| quote::not_possible(&item.id));
+        Assessed {
+            blockers: domain::blocking(state, &wanted).iter().map(quote::blocker).collect(),
+            items: domain::consequences(state, &wanted)
+                .iter()
+                .map(|consequence| quote::item(consequence, case.assessed_at))
+                .collect(),
+            rejections: unknown.chain(impossible).collect(),
+        }
+    }
+
+    fn execute(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let events = domain::end(state, &wanted(&case.scope), &case.cancellation, now);
+        let answer = if events.is_empty() { Answer::NothingToDo } else { Answer::Done };
+        Step::new(events, answer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
