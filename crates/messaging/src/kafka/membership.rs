@@ -122,8 +122,11 @@ pub(super) fn connect(
     ] {
         config.set(name, value);
     }
-    if config.get("session.timeout.ms").is_none() {
-        config.set("session.timeout.ms", "10000");
+    // One fetch at a time waits at a broker, and partitions just assigned wait for it to come back.
+    for (name, value) in [("session.timeout.ms", "10000"), ("fetch.wait.max.ms", "100")] {
+        if config.get(name).is_none() {
+            config.set(name, value);
+        }
     }
     let membership = Membership { topics: subscription.topics.clone(), changes: Mutex::default() };
     let consumer: BaseConsumer<Membership> = config.create_with_context(membership).map_err(refused)?;
