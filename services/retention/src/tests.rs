@@ -11,13 +11,17 @@ use proto::{
         retention_service_server::RetentionService,
     },
 };
-use testkit::{Stage, Told};
+use testkit::{
+    Stage, Told,
+    conformance::{self, Scenario},
+};
 use tokio::task::JoinSet;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
-use types::{Caller, CancellationId, ParticipantName, Scope, SubjectId, Timestamp};
+use types::{Action, Caller, CancellationId, Item, ItemKind, ParticipantName, Scope, SubjectId, Timestamp};
 
 use super::*;
+use crate::domain::{Category, Content, DataSetId, Event, NewDataSet};
 
 struct World {
     stage: Stage,
@@ -191,4 +195,38 @@ async fn a_wrong_table_stops_the_start_and_names_what_is_wrong() {
     let error = build(Options { participant: stage.options(), secret, table }).await.err().unwrap();
     let text = error.to_string();
     assert!(text.contains("default.zone") && text.contains("default.BIOMETRIC"), "{text}");
+}
+
+/// A data set of which something is left, and one of which nothing is.
+fn data_sets(subject: &SubjectId) -> Vec<Event> {
+    let recorded = |(name, category)| {
+        Event::Recorded(NewDataSet {
+            id: DataSetId::parse(&format!("dat_{name}_{subject}")).unwrap(),
+            subject: subject.clone(),
+            controller: domain::Controller { name: "Example Pay".into(), jurisdiction: "CN".into() },
+            category,
+            content: Content { system: "ledger".into(), last_event_at: instant("2026-11-21T04:00:00Z") },
+        })
+    };
+    [("kept", Category::TransactionRecords), ("gone", Category::Marketing)].map(recorded).to_vec()
+}
+
+fn scenario() -> Scenario<Retention> {
+    let stranger = SubjectId::parse("sbj_x").unwrap();
+    let retention = Retention::new(table::read(table::DEFAULT).unwrap());
+    Scenario::new(retention, data_sets).changed_by(data_sets(&stranger).pop())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_keeps_to_the_contract() {
+    let both = ["exeunt.retention.v1.DataSetErased", "exeunt.retention.v1.DataSetRestricted"];
+    conformance::check(scenario().adds(both)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erasing_one_category_keeps_to_the_contract() {
+    let id = "MARKETING".into();
+    let item = Item { kind: ItemKind::DataCategory, id, action: Action::Erase };
+    let scenario = scenario().ending(Scope::Selected(vec![item]));
+    conformance::check(scenario.adds(["exeunt.retention.v1.DataSetErased"])).await;
 }
