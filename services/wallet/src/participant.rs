@@ -1,0 +1,121 @@
+//! Instructions in, acknowledgements out: a balance blocks, a benefit lapses.
+
+use bytes::Bytes;
+use messaging::Unreadable;
+use participant::{Answer, Assessed, Case, Encoded, Participant, Step, wire::money};
+use proto::participant::v1 as pb;
+use types::{Money, ParticipantName, Scope, Timestamp};
+
+use crate::{
+    domain::{self, Benefit, BenefitKind, Event, State},
+    wire,
+};
+
+/// Its name on the roster.
+pub const NAME: &str = "wallet";
+
+/// The participant.
+pub struct Wallet {
+    name: ParticipantName,
+}
+
+impl Default for Wallet {
+    fn default() -> Self {
+        Self { name: ParticipantName::parse(NAME).expect("a constant of the right form") }
+    }
+}
+
+fn blocker(balance: Money) -> pb::Blocker {
+    pb::Blocker {
+        code: "BALANCE_REMAINING".into(),
+        cause: format!("{balance} is left in the wallet."),
+        remedy: "Pay it out; it is yours and is never forfeited.".into(),
+        item_id: balance.currency.as_str().into(),
+        amount: Some(money(balance)),
+        ..pb::Blocker::default()
+    }
+}
+
+fn lapsing(benefit: &Benefit) -> pb::QuoteItem {
+    let paid = benefit.paid_value.filter(|paid| paid.minor_units > 0);
+    let text = match paid {
+        Some(paid) => format!("Lapses when the account closes; you paid {paid} for it. Use it before."),
+        None => "Lapses when the account closes; it was free. Use it before.".to_owned(),
+    };
+    pb::QuoteItem {
+        kind: pb::QuoteItemKind::Lapses.into(),
+        code: "BENEFIT_LAPSES".into(),
+        item_id: benefit.id.to_string(),
+        title: title(benefit),
+        text,
+        quantity: benefit.quantity,
+        amount: paid.map(money),
+        ..pb::QuoteItem::default()
+    }
+}
+
+/// `1,250 points`, `1 coupon`, `Stored value`.
+fn title(benefit: &Benefit) -> String {
+    let plural = if benefit.quantity == 1 { "" } else { "s" };
+    match benefit.kind {
+        BenefitKind::Points => format!("{} point{plural}", grouped(benefit.quantity)),
+        BenefitKind::Coupon => format!("{} coupon{plural}", grouped(benefit.quantity)),
+        BenefitKind::StoredValue => "Stored value".to_owned(),
+    }
+}
+
+/// A number with its thousands apart.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+impl Participant for Wallet {
+    type State = State;
+    type Event = Event;
+
+    fn name(&self) -> &ParticipantName {
+        &self.name
+    }
+
+    fn evolve(&self, state: State, event: &Event) -> State {
+        domain::evolve(state, event)
+    }
+
+    fn encode(&self, event: &Event) -> Encoded {
+        wire::encode(event)
+    }
+
+    fn decode(&self, kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreadable> {
+        wire::decode(kind, schema, payload)
+    }
+
+    fn assess(&self, case: &Case, state: &State) -> Assessed {
+        if case.scope != Scope::WholeAccount {
+            return Assessed::default();
+        }
+        Assessed {
+            blockers: state.remaining().map(blocker).collect(),
+            items: state.good_benefits(case.assessed_at).map(lapsing).collect(),
+            rejections: Vec::new(),
+        }
+    }
+
+    fn execute(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        if case.scope != Scope::WholeAccount {
+            return Step::nothing_to_do();
+        }
+        let lapsed = domain::lapse(state, &case.cancellation, case.assessed_at, now);
+        if lapsed.is_empty() { Step::nothing_to_do() } else { Step::new(lapsed, Answer::Done) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
