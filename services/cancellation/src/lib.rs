@@ -126,10 +126,10 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish::publisher(&roster)));
     let shell = Shell { clock: clock.clone(), receipt_key };
     let group = format!("exeunt.{NAME}").into();
-    let subscription = Subscription { group, member, topics: read.map(Arc::from).to_vec() };
+    let reads = Subscription { group, member, topics: read.map(Arc::from).to_vec() };
     let handler = Arc::new(Acknowledgements::new(shell.clone()));
     let consumer =
-        BatchConsumer::new(store.clone(), log, subscription, handler, clock, ConsumerOptions::default());
+        BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
     let watchers = Arc::new(Watchers::default());
     let cancellations = Cancellations { store, shell, roster: Arc::new(roster), vault, secret, watchers };
     Ok(Service { api: Api { cancellations, jwks }, consumer, relay })
