@@ -117,15 +117,40 @@ impl<'a, P: Participant> Play<'a, P> {
         }
     }
 
-    /// The next answer of a case that is not yet taken note of. Its signature holds.
+    /// The next new answer of a case. Its signature holds.
     pub(super) async fn next(&mut self, cancellation: &CancellationId) -> Heard {
+        loop {
+            let (heard, known) = self.take(cancellation).await;
+            // The log may give anything twice.
+            if !known {
+                return heard;
+            }
+        }
+    }
+
+    /// Waits until an answer is given again, bytes and all, and nothing new with it.
+    pub(super) async fn again(&mut self, cancellation: &CancellationId, expected: &Heard) {
+        loop {
+            let (heard, known) = self.take(cancellation).await;
+            assert!(known, "a repeated instruction is answered anew: {heard:?}");
+            if heard == *expected {
+                return;
+            }
+        }
+    }
+
+    /// The next answer of a case, and whether it was given before.
+    async fn take(&mut self, cancellation: &CancellationId) -> (Heard, bool) {
         let taken = self.taken.entry(cancellation.clone()).or_default();
         let at = *taken;
         *taken += 1;
         let mut heard = self.heard.clone();
         let come = heard.wait_for(|heard| answers(&self.keys, heard, cancellation).len() > at);
         let all = timeout(PATIENCE, come).await.expect("an answer comes").expect("the log is read").clone();
-        answers(&self.keys, &all, cancellation).swap_remove(at)
+        let mut all = answers(&self.keys, &all, cancellation);
+        let next = all.swap_remove(at);
+        let known = all[..at].contains(&next);
+        (next, known)
     }
 
     /// Takes note of answers until one ends the instruction of that epoch, and gives it.

@@ -23,7 +23,7 @@ pub(super) async fn changed_facts_are_told_and_stop_execution<P: Participant>(sc
     assert_eq!(changed.0.outcome(), pb::Outcome::Changed);
     let version = play.version().await;
     play.tell(&case, Execute, 2, Some(&accepted)).await;
-    assert_eq!(play.next(&case).await, changed);
+    play.again(&case, &changed).await;
     assert_eq!(play.version().await, version);
     assert_eq!(play.effects().await, Vec::<String>::new(), "CHANGED does nothing");
     let accepted = play.assess(&case, 3).await;
