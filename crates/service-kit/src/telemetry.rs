@@ -1,5 +1,7 @@
 //! What the process says while it runs: events of `tracing`, to stderr.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::config::LogFormat;
@@ -22,7 +24,8 @@ pub enum TelemetryError {
 /// [`TelemetryError`] when the filter is not one, or logging was started before.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let registry = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?);
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    // Colours are for terminals; in a file they are noise.
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Human => registry.with(layer.with_target(false)).try_init()?,
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init()?,

@@ -1,0 +1,65 @@
+//! The command line.
+
+mod args;
+mod calls;
+mod client;
+mod failure;
+mod item;
+mod output;
+mod parked;
+mod serve;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Cli;
+pub use client::connect;
+pub use failure::Failure;
+pub use output::{Format, Output};
+pub(crate) use verify::told;
+
+use args::{Command, ParkedCommand};
+
+/// Reads the arguments, does what they say, and says how it went by the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.output);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.failed(&Failure::local("the runtime cannot be started", error)),
+    };
+    match runtime.block_on(run(cli, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.failed(&failure),
+    }
+}
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// [`Failure`], which knows its exit code.
+pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    let server = cli.server;
+    match cli.command {
+        Command::Serve(flags) => serve::serve(flags, output).await,
+        Command::Demo(flags) => crate::demo::run(flags.json, output).await,
+        Command::Verify(flags) => verify::verify(&flags, output),
+        Command::Request(flags) => calls::request(&server, flags, output).await,
+        Command::Show(flags) => calls::show(&server, flags, output).await,
+        Command::List(flags) => calls::list(&server, flags, output).await,
+        Command::Watch(flags) => calls::watch(&server, flags, output).await,
+        Command::Reassess(flags) => calls::reassess(&server, flags, output).await,
+        Command::Confirm(flags) => calls::confirm(&server, flags, output).await,
+        Command::Revoke(flags) => calls::revoke(&server, flags, output).await,
+        Command::Receipt(flags) => calls::receipt(&server, flags, output).await,
+        Command::Keys => calls::keys(&server, output).await,
+        Command::Parked { command } => match command {
+            ParkedCommand::List(flags) => parked::list(&server, flags, output).await,
+            ParkedCommand::Replay(flags) => parked::replay(&server, flags, output).await,
+            ParkedCommand::Discard(flags) => parked::discard(&server, flags, output).await,
+        },
+    }
+}

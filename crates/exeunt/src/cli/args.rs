@@ -1,0 +1,291 @@
+//! What may be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use proto::{cancellation::v1::State, types::v1::Item};
+
+use super::{Format, item};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed: the server cannot be reached or is at fault, or this process cannot start
+  2  the command line is wrong
+  3  refused: the server says what to mend
+  4  a receipt does not hold";
+
+/// Account cancellation across services: one request, all leave the stage together, and a receipt
+/// proves it.
+#[derive(Debug, Parser)]
+#[command(name = "exeunt", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The server to ask
+    #[arg(long, global = true, env = "EXEUNT_SERVER", default_value = "http://127.0.0.1:7700")]
+    pub server: String,
+    /// For people or for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run all services in this process
+    Serve(Serve),
+    /// Play a whole cancellation, with everything in this process and in a temporary directory
+    Demo(Demo),
+    /// Ask for an account or for services to end
+    Request(Request),
+    /// Show a cancellation
+    Show(Cancellation),
+    /// List cancellations, newest first
+    List(List),
+    /// Follow a cancellation until it has ended
+    Watch(Cancellation),
+    /// Ask every participant again what blocks and what follows
+    Reassess(Changed),
+    /// Accept the quote of a cancellation
+    Confirm(Confirm),
+    /// Take a cancellation back
+    Revoke(Revoke),
+    /// Print the receipt of a cancellation that has completed
+    Receipt(Cancellation),
+    /// Print the public keys that receipts are verified with
+    Keys,
+    /// Verify a receipt, without any server
+    Verify(Verify),
+    /// Records of the event log that could not be handled
+    Parked {
+        /// What to do with them
+        #[command(subcommand)]
+        command: ParkedCommand,
+    },
+}
+
+/// How to serve. What is not given here is taken from the environment (EXEUNT_LISTEN, …), the
+/// configuration file, or the defaults, in this order.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration file [env: EXEUNT_CONFIG]
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Where everything durable stands; one process each [env: EXEUNT_DATA_DIR] [default: ./exeunt-data]
+    #[arg(long)]
+    pub data_dir: Option<String>,
+    /// The address of the one port [env: EXEUNT_LISTEN] [default: 127.0.0.1:7700]
+    #[arg(long)]
+    pub listen: Option<String>,
+    /// sqlite:<directory> or postgres://user@host:port/database [env: EXEUNT_EVENT_STORE]
+    #[arg(long)]
+    pub event_store: Option<String>,
+    /// kafka://host:port[,host:port] [env: EXEUNT_EVENT_LOG]
+    #[arg(long)]
+    pub event_log: Option<String>,
+    /// The roster of participants, a TOML file [env: EXEUNT_ROSTER]
+    #[arg(long)]
+    pub roster: Option<String>,
+}
+
+/// How to play.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Print nothing but one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What shall end.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["whole_account", "item", "scope"]))]
+pub struct Request {
+    /// Whose
+    #[arg(long)]
+    pub subject: String,
+    /// Everything: the account closes
+    #[arg(long)]
+    pub whole_account: bool,
+    /// One thing, as KIND:ID:ACTION; may be repeated. SUBSCRIPTION:<id>:STOP_RENEWAL or END_NOW,
+    /// PAYSCORE_AUTHORIZATION:<id>:UNBIND, FACE_PAYMENT::DISABLE, DATA_CATEGORY:<name>:ERASE
+    #[arg(long, value_parser = item::parse)]
+    pub item: Vec<Item>,
+    /// A scope that the roster file names
+    #[arg(long)]
+    pub scope: Option<String>,
+    /// Makes repeating it harmless; made up and told when not given
+    #[arg(long)]
+    pub request_id: Option<String>,
+    /// Where the request came in: app, web, support, …
+    #[arg(long, default_value = "")]
+    pub channel: String,
+    /// Why, in the subject's own words
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// Which cancellation.
+#[derive(Debug, Args)]
+pub struct Cancellation {
+    /// Its id
+    pub cancellation_id: String,
+}
+
+/// Which cancellation to change.
+#[derive(Debug, Args)]
+pub struct Changed {
+    /// Its id
+    pub cancellation_id: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// Which cancellations.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only this subject's
+    #[arg(long, default_value = "")]
+    pub subject: String,
+    /// Only in this state, like BLOCKED; may be repeated
+    #[arg(long, value_parser = item::state)]
+    pub state: Vec<State>,
+    /// How many at most, 1 to 1000
+    #[arg(long, default_value_t = 50)]
+    pub limit: i32,
+    /// Where the list before ended
+    #[arg(long, default_value = "")]
+    pub page_token: String,
+}
+
+/// What is accepted, and the proof of who accepts.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// Which cancellation
+    pub cancellation_id: String,
+    /// The digest of the quote, as `show` tells it
+    #[arg(long)]
+    pub digest: String,
+    /// A verification token of the identity service; may be repeated
+    #[arg(long, required = true)]
+    pub token: Vec<String>,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// What is taken back.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Which cancellation
+    pub cancellation_id: String,
+    /// Why, in the subject's own words
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// What to verify, and with what.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The receipt's file; - for standard input
+    pub receipt: PathBuf,
+    /// The public keys, as `exeunt keys` or /.well-known/jwks.json gave them; - for standard input
+    #[arg(long)]
+    pub keys: PathBuf,
+}
+
+/// What to do with parked records.
+#[derive(Debug, Subcommand)]
+pub enum ParkedCommand {
+    /// List them
+    List(ParkedList),
+    /// Try all of a key again, in order
+    Replay(ParkedReplay),
+    /// Give one up
+    Discard(ParkedDiscard),
+}
+
+/// Which parked records.
+#[derive(Debug, Args)]
+pub struct ParkedList {
+    /// Only this service's
+    #[arg(long, default_value = "")]
+    pub service: String,
+    /// How many at most, 1 to 1000
+    #[arg(long, default_value_t = 100)]
+    pub limit: i32,
+    /// Where the list before ended
+    #[arg(long, default_value = "")]
+    pub page_token: String,
+}
+
+/// Which key to try again.
+#[derive(Debug, Args)]
+pub struct ParkedReplay {
+    /// The service that parked it
+    #[arg(long)]
+    pub service: String,
+    /// Its topic
+    #[arg(long)]
+    pub topic: String,
+    /// Its partition
+    #[arg(long)]
+    pub partition: i32,
+    /// The key, as `parked list` shows it
+    #[arg(long)]
+    pub key: String,
+}
+
+/// Which record to give up, and why.
+#[derive(Debug, Args)]
+pub struct ParkedDiscard {
+    /// The service that parked it
+    #[arg(long)]
+    pub service: String,
+    /// Its topic
+    #[arg(long)]
+    pub topic: String,
+    /// Its partition
+    #[arg(long)]
+    pub partition: i32,
+    /// Its offset
+    #[arg(long)]
+    pub offset: i64,
+    /// Which life of the topic, where one offset is parked of several
+    #[arg(long, default_value = "")]
+    pub incarnation: String,
+    /// Why; it is kept
+    #[arg(long)]
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_request_says_one_scope_and_no_more() {
+        let parse = |scope: &[&str]| {
+            let words = ["exeunt", "request", "--subject", "sbj_1"].iter().chain(scope);
+            Cli::try_parse_from(words).is_ok()
+        };
+        assert!(parse(&["--whole-account"]));
+        assert!(parse(&["--scope", "burst"]));
+        assert!(parse(&["--item", "SUBSCRIPTION:sub_1:END_NOW", "--item", "FACE_PAYMENT::DISABLE"]));
+        assert!(!parse(&[]));
+        assert!(!parse(&["--whole-account", "--scope", "burst"]));
+        assert!(!parse(&["--item", "SUBSCRIPTION:sub_1"]));
+    }
+}

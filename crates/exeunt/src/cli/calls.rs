@@ -1,0 +1,147 @@
+//! Calls about cancellations.
+
+use proto::{
+    cancellation::v1::{self as pb, cancellation_service_client::CancellationServiceClient},
+    types::v1::{Scope, SelectedItems, WholeAccount, scope::Kind},
+};
+use tonic::transport::Channel;
+
+use super::{Failure, Output, args, client};
+use crate::text;
+
+async fn service(server: &str) -> Result<CancellationServiceClient<Channel>, Failure> {
+    let channel = client::connect(server).await?;
+    Ok(CancellationServiceClient::new(channel).max_decoding_message_size(client::ANSWER_BYTES_MAX))
+}
+
+pub async fn request(server: &str, flags: args::Request, output: &Output) -> Result<(), Failure> {
+    let request_id = flags.request_id.unwrap_or_else(|| {
+        let made = format!("cli_{}", types::fresh_uuid().simple());
+        output.aside(&format!("request id {made}: with --request-id, asking again changes nothing"));
+        made
+    });
+    let kind = match flags.scope {
+        Some(name) => Kind::Named(name),
+        None if flags.whole_account => Kind::WholeAccount(WholeAccount {}),
+        None => Kind::Selected(SelectedItems { items: flags.item }),
+    };
+    let request = pb::RequestCancellationRequest {
+        request_id,
+        subject_id: flags.subject,
+        scope: Some(Scope { kind: Some(kind) }),
+        channel: flags.channel,
+        reason: flags.reason,
+        effective: None,
+    };
+    let answer = service(server).await?.request_cancellation(request).await?.into_inner();
+    let id = answer.cancellation.as_ref().map(|it| it.cancellation_id.clone()).unwrap_or_default();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    output.aside(&format!("follow it with: exeunt watch {id}"));
+    Ok(())
+}
+
+pub async fn show(server: &str, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
+    let request = pb::GetCancellationRequest { cancellation_id: flags.cancellation_id };
+    let answer = service(server).await?.get_cancellation(request).await?.into_inner();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    Ok(())
+}
+
+pub async fn list(server: &str, flags: args::List, output: &Output) -> Result<(), Failure> {
+    let request = pb::ListCancellationsRequest {
+        subject_id: flags.subject,
+        states: flags.state.into_iter().map(i32::from).collect(),
+        page_size: flags.limit,
+        page_token: flags.page_token,
+    };
+    let answer = service(server).await?.list_cancellations(request).await?.into_inner();
+    output.answer(&answer, |answer| answer.cancellations.iter().map(|one| text::row(one) + "\n").collect());
+    if !answer.next_page_token.is_empty() {
+        output.aside(&format!("there are more: --page-token {}", answer.next_page_token));
+    }
+    Ok(())
+}
+
+/// The cancellation as it is, then what changed, line by line, until it has ended.
+pub async fn watch(server: &str, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
+    let request = pb::WatchCancellationRequest { cancellation_id: flags.cancellation_id };
+    let mut changes = service(server).await?.watch_cancellation(request).await?.into_inner();
+    let mut before: Option<pb::Cancellation> = None;
+    while let Some(change) = changes.message().await? {
+        let now = change.cancellation.clone().unwrap_or_default();
+        output.answer(&change, |_| changed(before.as_ref(), &now));
+        before = Some(now);
+    }
+    Ok(())
+}
+
+fn changed(before: Option<&pb::Cancellation>, now: &pb::Cancellation) -> String {
+    let Some(before) = before else { return text::cancellation(now) };
+    let mut lines = String::new();
+    if before.state != now.state {
+        lines.push_str(&format!("{}\n", text::word(now.state().as_str_name(), "STATE_")));
+    }
+    if before.blockers != now.blockers {
+        lines.push_str(&text::blockers(&now.blockers));
+    }
+    if before.rejections != now.rejections {
+        lines.push_str(&text::rejections(&now.rejections));
+    }
+    if let Some(quote) = now.quote.as_ref().filter(|_| before.quote != now.quote) {
+        lines.push_str(&text::quote(quote));
+    }
+    for one in now.participants.iter().filter(|one| !before.participants.contains(one)) {
+        lines.push_str(&format!("  {}  {}\n", one.name, text::participant(one)));
+    }
+    lines
+}
+
+pub async fn reassess(server: &str, flags: args::Changed, output: &Output) -> Result<(), Failure> {
+    let request =
+        pb::ReassessRequest { request_id: flags.request_id, cancellation_id: flags.cancellation_id };
+    let answer = service(server).await?.reassess(request).await?.into_inner();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    Ok(())
+}
+
+pub async fn confirm(server: &str, flags: args::Confirm, output: &Output) -> Result<(), Failure> {
+    let request = pb::ConfirmCancellationRequest {
+        request_id: flags.request_id,
+        cancellation_id: flags.cancellation_id,
+        quote_digest: flags.digest,
+        verification_tokens: flags.token,
+    };
+    let answer = service(server).await?.confirm_cancellation(request).await?.into_inner();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    Ok(())
+}
+
+pub async fn revoke(server: &str, flags: args::Revoke, output: &Output) -> Result<(), Failure> {
+    let request = pb::RevokeCancellationRequest {
+        request_id: flags.request_id,
+        cancellation_id: flags.cancellation_id,
+        reason: flags.reason,
+    };
+    let answer = service(server).await?.revoke_cancellation(request).await?.into_inner();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    Ok(())
+}
+
+/// As text, the receipt alone, so that it can be sent into a file.
+pub async fn receipt(server: &str, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
+    let request = pb::GetReceiptRequest { cancellation_id: flags.cancellation_id };
+    let answer = service(server).await?.get_receipt(request).await?.into_inner();
+    output.answer(&answer, |answer| answer.receipt_jws.clone() + "\n");
+    output.aside("verify it with: exeunt keys > jwks.json; exeunt verify receipt.jws --keys jwks.json");
+    Ok(())
+}
+
+pub async fn keys(server: &str, output: &Output) -> Result<(), Failure> {
+    let answer = service(server).await?.get_keys(pb::GetKeysRequest {}).await?.into_inner();
+    output.answer(&answer, |answer| answer.jwks_json.clone() + "\n");
+    Ok(())
+}
+
+fn shown(cancellation: Option<&pb::Cancellation>) -> String {
+    cancellation.map(text::cancellation).unwrap_or_default()
+}

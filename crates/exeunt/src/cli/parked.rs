@@ -1,0 +1,96 @@
+//! Calls about records of the log that could not be handled.
+
+use proto::operations::v1::{self as pb, operations_service_client::OperationsServiceClient};
+use tonic::transport::Channel;
+
+use super::{Failure, Output, args, client};
+use crate::text;
+
+async fn service(server: &str) -> Result<OperationsServiceClient<Channel>, Failure> {
+    let channel = client::connect(server).await?;
+    Ok(OperationsServiceClient::new(channel).max_decoding_message_size(client::ANSWER_BYTES_MAX))
+}
+
+pub async fn list(server: &str, flags: args::ParkedList, output: &Output) -> Result<(), Failure> {
+    let request = pb::ListParkedRequest {
+        service: flags.service,
+        page_size: flags.limit,
+        page_token: flags.page_token,
+    };
+    let answer = service(server).await?.list_parked(request).await?.into_inner();
+    output.answer(&answer, |answer| {
+        if answer.records.is_empty() { "nothing is parked\n".into() } else { table(&answer.records) }
+    });
+    if !answer.next_page_token.is_empty() {
+        output.aside(&format!("there are more: --page-token {}", answer.next_page_token));
+    }
+    Ok(())
+}
+
+fn table(records: &[pb::ParkedRecord]) -> String {
+    let row = |one: &pb::ParkedRecord| {
+        let place = format!("{}/{}@{}", one.topic, one.partition, one.offset);
+        let cause = if one.replaying { format!("{} (replaying)", one.cause) } else { one.cause.clone() };
+        [one.service.clone(), place, one.key.clone(), cause, text::moment(one.parked_at.as_ref())]
+    };
+    let head = ["service", "topic/partition@offset", "key", "cause", "parked"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(records.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<_> = (0..5).map(width).collect();
+    let line = |row: &[String; 5]| {
+        let cells: Vec<_> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+pub async fn replay(server: &str, flags: args::ParkedReplay, output: &Output) -> Result<(), Failure> {
+    let request = pb::ReplayParkedRequest {
+        service: flags.service,
+        topic: flags.topic,
+        partition: flags.partition,
+        key: flags.key,
+    };
+    let answer = service(server).await?.replay_parked(request).await?.into_inner();
+    output.answer(&answer, |answer| format!("{} records will be tried again, in order\n", answer.records));
+    Ok(())
+}
+
+pub async fn discard(server: &str, flags: args::ParkedDiscard, output: &Output) -> Result<(), Failure> {
+    let request = pb::DiscardParkedRequest {
+        service: flags.service,
+        topic: flags.topic,
+        partition: flags.partition,
+        offset: flags.offset,
+        reason: flags.reason,
+        incarnation: flags.incarnation,
+    };
+    let answer = service(server).await?.discard_parked(request).await?.into_inner();
+    output.answer(&answer, |_| "discarded\n".into());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parked_records_stand_in_columns() {
+        let record = |key: &str, cause: &str| pb::ParkedRecord {
+            service: "till".into(),
+            topic: "exeunt.instructions.till".into(),
+            partition: 3,
+            offset: 41,
+            key: key.into(),
+            cause: cause.into(),
+            ..pb::ParkedRecord::default()
+        };
+        let expected = "\
+service  topic/partition@offset         key    cause        parked
+till     exeunt.instructions.till/3@41  can_1  UNDECODABLE
+till     exeunt.instructions.till/3@41  can_1  BEHIND
+";
+        assert_eq!(table(&[record("can_1", "UNDECODABLE"), record("can_1", "BEHIND")]), expected);
+    }
+}

@@ -1,0 +1,62 @@
+//! Runs all services until a signal says that it is enough.
+
+use std::collections::BTreeMap;
+
+use service_kit::{Config, config::Sources, shutdown::Signals, telemetry};
+
+use super::{Failure, Output, args};
+use crate::compose::{self, Overrides};
+
+/// The command line's own variable, which the server's settings know nothing of.
+const CLIENT_VARIABLE: &str = "EXEUNT_SERVER";
+
+pub async fn serve(flags: args::Serve, output: &Output) -> Result<(), Failure> {
+    let config = Config::load(sources(flags)).map_err(|error| Failure::plain(error.to_string()))?;
+    telemetry::init(&config.log, config.log_format)
+        .map_err(|error| Failure::local("logging cannot be started", error))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let signals = Signals::listen().map_err(|error| Failure::local("signals cannot be received", error))?;
+    let places = [
+        ("data directory", config.data_dir.display().to_string()),
+        ("event store", config.event_store.to_string()),
+        ("event log", config.event_log.to_string()),
+        ("roster", config.roster.as_ref().map_or("embedded".into(), |path| path.display().to_string())),
+        ("messages", compose::messages_directory(&config.data_dir).display().to_string()),
+    ];
+    let mut running = compose::start(config, Overrides::default())
+        .await
+        .map_err(|error| Failure::local("exeunt cannot start", error))?;
+    output.line(&format!("exeunt: listening on http://{}", running.address()));
+    for (name, place) in places {
+        output.line(&format!("exeunt: {name}: {place}"));
+    }
+    let stop = signals.token();
+    let ended = tokio::select! {
+        () = stop.cancelled() => {
+            running.shutdown();
+            running.join().await
+        }
+        ended = running.join() => ended,
+    };
+    ended.map_err(|error| Failure::local("exeunt stopped", error))?;
+    output.line("exeunt: stopped");
+    Ok(())
+}
+
+fn sources(flags: args::Serve) -> Sources {
+    let mut sources = Sources::from_environment();
+    sources.environment.remove(CLIENT_VARIABLE);
+    sources.file = flags.config;
+    let given = [
+        ("data_dir", flags.data_dir),
+        ("listen", flags.listen),
+        ("event_store", flags.event_store),
+        ("event_log", flags.event_log),
+        ("roster", flags.roster),
+    ];
+    let given = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    sources.flags = given.collect::<BTreeMap<_, _>>();
+    sources
+}

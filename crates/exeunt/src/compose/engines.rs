@@ -1,0 +1,101 @@
+//! The stores and the log that the configuration names.
+
+use std::{path::Path, sync::Arc};
+
+use event_store::{Store, StoreOptions};
+use messaging::{EmbeddedLog, EventLog, open_log};
+use service_kit::config::{EventLogPlace, EventStorePlace};
+use types::Clock;
+
+use super::StartError;
+use crate::operations::Stored;
+
+/// What database names begin with where the URL's own database is only the way in.
+const DATABASE: &str = "exeunt";
+
+/// Everything that must be closed at the end.
+pub(super) struct Engines {
+    place: EventStorePlace,
+    /// The log, which all services share.
+    pub(super) log: Arc<dyn EventLog>,
+    /// The stores opened, one per service.
+    pub(super) stores: Vec<Stored>,
+}
+
+impl Engines {
+    pub(super) async fn open(
+        store: EventStorePlace,
+        log: EventLogPlace,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let log = match log {
+            EventLogPlace::Embedded { directory } => {
+                make(&directory)?;
+                let log = EmbeddedLog::open_with(&directory.join("log.db"), clock).await;
+                log.map(|log| Arc::new(log) as Arc<dyn EventLog>)
+            }
+            kafka @ EventLogPlace::Kafka { .. } => open_log(&kafka.to_string()).await,
+        };
+        Ok(Self { place: store, log: log.map_err(StartError::Log)?, stores: Vec::new() })
+    }
+
+    /// Opens the store of a service. They are opened one after the other: PostgreSQL makes only one
+    /// database at a time from its template.
+    pub(super) async fn store(&mut self, service: &str) -> Result<Store, StartError> {
+        let url = match &self.place {
+            EventStorePlace::Sqlite { directory } => {
+                make(directory)?;
+                format!("sqlite:{}", directory.join(format!("{service}.db")).display())
+            }
+            EventStorePlace::Postgres { url } => database_of(url, service),
+        };
+        let opened = Store::open(&url, StoreOptions::default()).await;
+        let store = opened.map_err(|source| StartError::Store { service: service.into(), source })?;
+        self.stores.push(Stored { service: service.into(), store: store.clone() });
+        Ok(store)
+    }
+
+    /// Closes the stores, then the log.
+    pub(super) async fn close(self) {
+        for stored in self.stores {
+            stored.store.close().await;
+        }
+        self.log.close().await;
+    }
+}
+
+fn make(directory: &Path) -> Result<(), StartError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| StartError::Directory { path: directory.into(), source })
+}
+
+/// The URL with the service's own database: `<database>_<service>`, where the URL's database is
+/// `exeunt` when it names none, or only `postgres`, which every server has.
+fn database_of(url: &str, service: &str) -> String {
+    let (address, query) = url.split_once('?').map_or((url, None), |(address, query)| (address, Some(query)));
+    let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let database = match database {
+        "" | "postgres" => DATABASE,
+        named => named,
+    };
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{scheme}://{authority}/{database}_{}{query}", service.replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_service_has_a_database_of_its_own() {
+        let of = |url| database_of(url, "till");
+        assert_eq!(of("postgres://me@db:5432/postgres"), "postgres://me@db:5432/exeunt_till");
+        assert_eq!(of("postgres://me@db:5432"), "postgres://me@db:5432/exeunt_till");
+        assert_eq!(
+            of("postgresql://me:p@db/prod?sslmode=require"),
+            "postgresql://me:p@db/prod_till?sslmode=require"
+        );
+        assert_eq!(database_of("postgres://db/", "two-words"), "postgres://db/exeunt_two_words");
+    }
+}

@@ -1,0 +1,194 @@
+//! What operators need: records of the log that could not be handled, across every service of this
+//! process.
+
+mod wire;
+
+use std::sync::Arc;
+
+use event_store::{
+    Append, Expected, Metadata, NewEvent, ParkedChange, ParkedKey, ParkedRecord, Store, StreamAppend,
+    StreamId,
+};
+use prost::{Message as _, Name as _};
+use proto::operations::v1::{
+    self as pb,
+    operations_service_server::{OperationsService, OperationsServiceServer},
+};
+use service_kit::caller;
+use tonic::{Request, Response, Status};
+use types::{Caller, Clock};
+
+use crate::error::Error;
+use wire::{Discard, Key, Listing, PageToken};
+
+/// The stream, in the store concerned, of what was given up.
+const DISCARDS: &str = "parked-discards";
+/// How many records of one key are counted.
+const KEY_RECORDS_MAX: usize = 100_000;
+
+/// A service's store, and the consumer that parks records in it.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The service's name.
+    pub service: Arc<str>,
+    /// Its store.
+    pub store: Store,
+}
+
+impl Stored {
+    /// The consumer of a service is its group on the log.
+    fn consumer(&self) -> Arc<str> {
+        format!("exeunt.{}", self.service).into()
+    }
+}
+
+/// The operators' API.
+#[derive(Clone)]
+pub struct Operations {
+    stores: Arc<[Stored]>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Operations {
+    /// Operates on these stores.
+    #[must_use]
+    pub fn new(stores: Vec<Stored>, clock: Arc<dyn Clock>) -> Self {
+        Self { stores: stores.into(), clock }
+    }
+
+    /// To be served.
+    #[must_use]
+    pub fn grpc(&self) -> OperationsServiceServer<Self> {
+        OperationsServiceServer::new(self.clone())
+    }
+
+    async fn list(&self, listing: Listing) -> Result<pb::ListParkedResponse, Error> {
+        let Listing { stores, mut place, page_size } = listing;
+        let mut response = pb::ListParkedResponse::default();
+        let mut stores = stores.into_iter().peekable();
+        while let Some(stored) = stores.next() {
+            let left = page_size - response.records.len();
+            let after = place.take();
+            let after = after.as_ref().map(|(topic, partition, offset)| (&**topic, *partition, *offset));
+            let page = stored.store.parked(None, after, left).await?;
+            let last = page.rows.last().map(|row| (row.topic.to_string(), row.partition, row.offset));
+            response.records.extend(page.rows.into_iter().map(|row| wire::record(&stored.service, row)));
+            if page.more {
+                let token = PageToken { service: stored.service.to_string(), after: last };
+                response.next_page_token = token.encode();
+                break;
+            }
+            if response.records.len() >= page_size {
+                let next =
+                    stores.peek().map(|next| PageToken { service: next.service.to_string(), after: None });
+                response.next_page_token = next.map(|token| token.encode()).unwrap_or_default();
+                break;
+            }
+        }
+        Ok(response)
+    }
+
+    async fn replay(&self, wanted: Key) -> Result<pb::ReplayParkedResponse, Error> {
+        let Key { stored, topic, partition, key } = wanted;
+        let key = ParkedKey { consumer: stored.consumer(), topic, partition, key };
+        let records = stored.store.parked_of_key(&key, KEY_RECORDS_MAX).await?.len();
+        if records == 0 {
+            return Err(Error::NotParked);
+        }
+        stored.store.append(Append { parked: vec![ParkedChange::Replay(key)], ..Append::default() }).await?;
+        Ok(pb::ReplayParkedResponse { records: i32::try_from(records).unwrap_or(i32::MAX) })
+    }
+
+    /// The record goes, and the record of it comes, in one transaction.
+    async fn discard(&self, wanted: Discard, caller: &Caller) -> Result<(), Error> {
+        let Discard { stored, topic, partition, offset, incarnation, reason } = wanted;
+        let consumer = stored.consumer();
+        let page = stored.store.parked(Some(&consumer), Some((&topic, partition, offset - 1)), 1).await?;
+        let there = |row: &ParkedRecord| {
+            row.topic == topic
+                && row.partition == partition
+                && row.offset == offset
+                && incarnation.as_ref().is_none_or(|wanted| **wanted == *row.incarnation)
+        };
+        let mut rows = page.rows.into_iter().filter(there);
+        let row = rows.next().ok_or(Error::NotParked)?;
+        if rows.next().is_some() {
+            return Err(wire::several_lives().into());
+        }
+        let append = self.discarding(row, reason, caller);
+        stored.store.append(append).await?;
+        Ok(())
+    }
+
+    fn discarding(&self, row: ParkedRecord, reason: String, caller: &Caller) -> Append {
+        let now = self.clock.now();
+        let told = pb::ParkedDiscarded {
+            consumer: row.consumer.to_string(),
+            topic: row.topic.to_string(),
+            partition: row.partition,
+            offset: row.offset,
+            incarnation: row.incarnation.to_string(),
+            key: row.key.clone(),
+            cause: row.cause.to_string(),
+            reason,
+            discarded_by: caller.name.to_string(),
+            discarded_at: Some(now.to_proto()),
+        };
+        let event = NewEvent {
+            id: types::fresh_uuid(),
+            kind: pb::ParkedDiscarded::full_name().into(),
+            schema: 1,
+            payload: told.encode_to_vec().into(),
+        };
+        let metadata = Metadata {
+            tenant: caller.tenant.as_str().into(),
+            actor: caller.name.clone(),
+            causation: "".into(),
+            correlation: "".into(),
+            traceparent: "".into(),
+        };
+        let key =
+            ParkedKey { consumer: row.consumer, topic: row.topic, partition: row.partition, key: row.key };
+        let stream = StreamAppend {
+            stream: StreamId::new(DISCARDS),
+            expected: Expected::Any,
+            metadata: Arc::new(metadata),
+            at: now,
+            events: vec![event],
+        };
+        let gone = ParkedChange::Remove { key, incarnation: row.incarnation, offset: row.offset };
+        Append { streams: vec![stream], parked: vec![gone], ..Append::default() }
+    }
+}
+
+#[tonic::async_trait]
+impl OperationsService for Operations {
+    async fn list_parked(
+        &self,
+        request: Request<pb::ListParkedRequest>,
+    ) -> Result<Response<pb::ListParkedResponse>, Status> {
+        let listing = wire::listing(request.into_inner(), &self.stores).map_err(Error::from)?;
+        Ok(Response::new(self.list(listing).await?))
+    }
+
+    async fn replay_parked(
+        &self,
+        request: Request<pb::ReplayParkedRequest>,
+    ) -> Result<Response<pb::ReplayParkedResponse>, Status> {
+        let wanted = wire::key(request.into_inner(), &self.stores).map_err(Error::from)?;
+        Ok(Response::new(self.replay(wanted).await?))
+    }
+
+    async fn discard_parked(
+        &self,
+        request: Request<pb::DiscardParkedRequest>,
+    ) -> Result<Response<pb::DiscardParkedResponse>, Status> {
+        let caller = caller(&request)?;
+        let wanted = wire::discard(request.into_inner(), &self.stores).map_err(Error::from)?;
+        self.discard(wanted, &caller).await?;
+        Ok(Response::new(pb::DiscardParkedResponse {}))
+    }
+}
+
+#[cfg(test)]
+mod tests;

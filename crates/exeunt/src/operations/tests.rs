@@ -1,0 +1,149 @@
+//! Parked records of two services, listed, tried again and given up.
+
+use event_store::{ParkedState, Position, StoreOptions};
+use prost::bytes::Bytes;
+use tonic_types::StatusExt;
+use types::{SystemClock, Timestamp};
+
+use super::*;
+
+struct Stage {
+    operations: Operations,
+    stores: Vec<Stored>,
+    _home: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut stores = Vec::new();
+        for service in ["a", "b"] {
+            let url = format!("sqlite:{}", home.path().join(service).display());
+            let store = Store::open(&url, StoreOptions::default()).await.unwrap();
+            stores.push(Stored { service: service.into(), store });
+        }
+        let operations = Operations::new(stores.clone(), Arc::new(SystemClock));
+        Self { operations, stores, _home: home }
+    }
+
+    async fn park(&self, service: usize, offset: i64, key: &'static [u8]) {
+        let record = ParkedRecord {
+            consumer: self.stores[service].consumer(),
+            topic: "t".into(),
+            partition: 3,
+            incarnation: "one".into(),
+            offset,
+            key: Bytes::from_static(key),
+            headers: Vec::new(),
+            payload: Bytes::new(),
+            cause: "behind".into(),
+            at: Timestamp::from_micros(1),
+            state: ParkedState::Parked,
+        };
+        let append = Append { parked: vec![ParkedChange::Park(record)], ..Append::default() };
+        self.stores[service].store.append(append).await.unwrap();
+    }
+
+    async fn list(&self, service: &str, page_size: i32, page_token: &str) -> pb::ListParkedResponse {
+        let request =
+            pb::ListParkedRequest { service: service.into(), page_size, page_token: page_token.into() };
+        self.operations.list_parked(Request::new(request)).await.unwrap().into_inner()
+    }
+
+    async fn discard(&self, request: pb::DiscardParkedRequest) -> Result<(), Status> {
+        let mut request = Request::new(request);
+        request.extensions_mut().insert(Caller::local());
+        self.operations.discard_parked(request).await.map(|_| ())
+    }
+}
+
+fn places(records: &[pb::ParkedRecord]) -> Vec<(String, i64)> {
+    records.iter().map(|record| (record.service.clone(), record.offset)).collect()
+}
+
+#[tokio::test]
+async fn a_list_goes_through_every_store_page_by_page() {
+    let stage = Stage::new().await;
+    for (service, offset) in [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)] {
+        stage.park(service, offset, b"k").await;
+    }
+    let mut seen = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = stage.list("", 2, &token).await;
+        assert!(page.records.len() <= 2);
+        seen.extend(places(&page.records));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let expected = [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 2)];
+    assert_eq!(seen, expected.map(|(service, offset)| (service.to_owned(), offset)));
+    assert_eq!(places(&stage.list("b", 0, "").await.records).len(), 2);
+    assert_eq!(stage.list("b", 0, "").await.records[0].cause, "BEHIND");
+}
+
+#[tokio::test]
+async fn a_replay_asks_for_all_of_a_key_whatever_its_bytes() {
+    let stage = Stage::new().await;
+    for offset in [1, 2] {
+        stage.park(1, offset, b"\xff").await;
+    }
+    let request = |key: &str| {
+        let request =
+            pb::ReplayParkedRequest { service: "b".into(), topic: "t".into(), partition: 3, key: key.into() };
+        stage.operations.replay_parked(Request::new(request))
+    };
+    assert_eq!(request("hex:ff").await.unwrap().into_inner().records, 2);
+    assert!(stage.list("b", 0, "").await.records.iter().all(|record| record.replaying));
+    let refused = request("other").await.unwrap_err();
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_discard_leaves_a_record_of_who_did_it_and_why() {
+    let stage = Stage::new().await;
+    stage.park(0, 41, b"k").await;
+    let request = pb::DiscardParkedRequest {
+        service: "a".into(),
+        topic: "t".into(),
+        partition: 3,
+        offset: 41,
+        reason: "never readable".into(),
+        incarnation: String::new(),
+    };
+    stage.discard(request.clone()).await.unwrap();
+    assert!(stage.list("", 0, "").await.records.is_empty());
+    let recorded = stage.stores[0].store.read(Position(0), 10).await.unwrap();
+    assert_eq!(&*recorded[0].kind, "exeunt.operations.v1.ParkedDiscarded");
+    let told = pb::ParkedDiscarded::decode(recorded[0].payload.clone()).unwrap();
+    assert_eq!(
+        (told.offset, told.reason.as_str(), told.discarded_by.as_str()),
+        (41, "never readable", "local")
+    );
+
+    let again = stage.discard(request).await.unwrap_err();
+    assert_eq!(again.get_details_error_info().unwrap().reason, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn every_wrong_field_is_named_at_once() {
+    let stage = Stage::new().await;
+    let request = pb::DiscardParkedRequest {
+        service: "c".into(),
+        topic: String::new(),
+        partition: -1,
+        offset: -1,
+        reason: "x".repeat(501),
+        incarnation: "x".repeat(65),
+    };
+    let refused = stage.discard(request).await.unwrap_err();
+    let wrong = refused.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<_> = wrong.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["service", "topic", "partition", "offset", "reason", "incarnation"]);
+
+    let request = pb::ListParkedRequest { service: "c".into(), page_size: 1_001, page_token: "x".into() };
+    let refused = stage.operations.list_parked(Request::new(request)).await.unwrap_err();
+    assert_eq!(refused.get_details_bad_request().unwrap().field_violations.len(), 3);
+}

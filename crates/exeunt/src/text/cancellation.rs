@@ -1,0 +1,217 @@
+//! A cancellation: where it stands, what blocks it, who has answered.
+
+use proto::{cancellation::v1 as pb, participant::v1 as contract};
+
+use super::{Lines, consequences, day, moment, money, scope, word};
+
+/// All of it.
+#[must_use]
+pub fn cancellation(of: &pb::Cancellation) -> String {
+    let mut lines = Lines::default();
+    lines.add(format!("Cancellation {}", of.cancellation_id));
+    let facts = [
+        ("state", word(of.state().as_str_name(), "STATE_")),
+        ("subject", of.subject_id.clone()),
+        ("ends", scope(of.scope.as_ref())),
+        ("channel", of.channel.clone()),
+        ("requested", moment(of.requested_at.as_ref())),
+        ("confirmed", moment(of.confirmed_at.as_ref())),
+        ("revocable until", moment(of.undo_until.as_ref())),
+        ("ended", moment(of.ended_at.as_ref())),
+    ];
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        lines.add(format!("  {name:<16}{value}"));
+    }
+    for part in [blockers(&of.blockers), rejections(&of.rejections), quote_of(of), participants(of)] {
+        if !part.is_empty() {
+            lines.blank();
+            lines.0.push_str(&part);
+        }
+    }
+    lines.0
+}
+
+fn quote_of(of: &pb::Cancellation) -> String {
+    of.quote.as_ref().map(consequences::quote).unwrap_or_default()
+}
+
+/// One line of a list.
+#[must_use]
+pub fn row(of: &pb::Cancellation) -> String {
+    let state = word(of.state().as_str_name(), "STATE_");
+    let at = moment(of.requested_at.as_ref());
+    format!("{:<40}  {state:<21}  {at}  {}", of.cancellation_id, of.subject_id)
+}
+
+/// Everything that must be cleared first, each with its remedy.
+#[must_use]
+pub fn blockers(all: &[contract::Blocker]) -> String {
+    let mut lines = Lines::default();
+    if all.is_empty() {
+        return lines.0;
+    }
+    lines.add(format!("What blocks it ({}):", all.len()));
+    for (number, blocker) in all.iter().enumerate() {
+        let head = [blocker.participant.clone(), blocker.code.clone(), money(blocker.amount.as_ref())];
+        let head: Vec<_> = head.into_iter().filter(|part| !part.is_empty()).collect();
+        lines.add(format!("  {}. {}", number + 1, head.join(" · ")));
+        lines.add(format!("     {}", blocker.cause));
+        lines.add(format!("     → {}{}", blocker.remedy, about(&blocker.item_id)));
+    }
+    lines.0
+}
+
+/// What cannot be asked at all, and what can instead.
+#[must_use]
+pub fn rejections(all: &[contract::Rejection]) -> String {
+    let mut lines = Lines::default();
+    if all.is_empty() {
+        return lines.0;
+    }
+    lines.add("Why it was rejected:");
+    for rejection in all {
+        let about = about(&rejection.item_id);
+        lines.add(format!("  {} · {}: {}{about}", rejection.participant, rejection.code, rejection.cause));
+        if !rejection.basis.is_empty() {
+            lines.add(format!("     basis: {}", rejection.basis));
+        }
+        if !rejection.remedy.is_empty() {
+            lines.add(format!("     → {}", rejection.remedy));
+        }
+    }
+    lines.0
+}
+
+fn about(item_id: &str) -> String {
+    if item_id.is_empty() { String::new() } else { format!(" [{item_id}]") }
+}
+
+/// Who must acknowledge, and who has.
+#[must_use]
+pub fn participants(of: &pb::Cancellation) -> String {
+    let mut lines = Lines::default();
+    if of.participants.is_empty() {
+        return lines.0;
+    }
+    let widest = of.participants.iter().map(|one| one.name.len()).max().unwrap_or_default();
+    lines.add("Participants:");
+    for one in &of.participants {
+        lines.add(format!("  {:<widest$}  {}", one.name, participant(one)));
+    }
+    lines.0
+}
+
+/// Where one participant stands, in a few words.
+#[must_use]
+pub fn participant(of: &pb::Participant) -> String {
+    match of.state() {
+        pb::ParticipantState::Unspecified => "unknown".into(),
+        pb::ParticipantState::Assessing => "is assessing".into(),
+        pb::ParticipantState::Assessed => "has assessed".into(),
+        pb::ParticipantState::Pending if of.after.is_empty() => "will be told to execute".into(),
+        pb::ParticipantState::Pending => format!("comes after {}", of.after.join(", ")),
+        pb::ParticipantState::Instructed => "is executing".into(),
+        pb::ParticipantState::Waiting => waiting(of.waiting.as_ref()),
+        pb::ParticipantState::Finished => finished(of),
+        pb::ParticipantState::Failed => failed(of.failure.as_ref()),
+    }
+}
+
+fn waiting(of: Option<&contract::Waiting>) -> String {
+    let Some(of) = of else { return "is waiting".into() };
+    let on = word(of.waiting_on().as_str_name(), "WAITING_ON_");
+    let article = if of.waiting_on() == contract::WaitingOn::Unspecified { "" } else { "the " };
+    let mut text = format!("waits for {article}{on}");
+    if !of.code.is_empty() {
+        text.push_str(&format!(" ({})", word(&of.code, "")));
+    }
+    if of.until.is_some() {
+        text.push_str(&format!(", expected until {}", day(of.until.as_ref())));
+    }
+    if !of.link.is_empty() {
+        text.push_str(&format!(": {}", of.link));
+    }
+    text
+}
+
+fn finished(of: &pb::Participant) -> String {
+    let outcome = word(of.outcome().as_str_name(), "OUTCOME_");
+    let at = moment(of.acknowledged_at.as_ref());
+    match of.kept.len() {
+        0 => format!("acknowledged: {outcome}, {at}"),
+        kept => format!("acknowledged: {outcome}, {kept} kept by law, {at}"),
+    }
+}
+
+fn failed(of: Option<&contract::Failure>) -> String {
+    of.map_or_else(
+        || "failed".into(),
+        |failure| format!("failed: {} ({}; with {})", failure.cause, failure.code, failure.owner),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocker() -> contract::Blocker {
+        contract::Blocker {
+            participant: "till".into(),
+            code: "BALANCE_REMAINING".into(),
+            cause: "CNY 128.40 is left.".into(),
+            remedy: "Pay it out.".into(),
+            item_id: "CNY".into(),
+            amount: Some(proto::types::v1::Money { currency_code: "CNY".into(), minor_units: 12_840 }),
+        }
+    }
+
+    #[test]
+    fn a_blocked_cancellation_names_each_blocker_with_its_remedy() {
+        let of = pb::Cancellation {
+            cancellation_id: "can_1".into(),
+            subject_id: "sbj_1".into(),
+            state: pb::State::Blocked.into(),
+            blockers: vec![blocker()],
+            participants: vec![pb::Participant {
+                name: "till".into(),
+                state: pb::ParticipantState::Assessed.into(),
+                ..pb::Participant::default()
+            }],
+            ..pb::Cancellation::default()
+        };
+        let expected = "\
+Cancellation can_1
+  state           blocked
+  subject         sbj_1
+  ends            nothing
+
+What blocks it (1):
+  1. till · BALANCE_REMAINING · CNY 128.40
+     CNY 128.40 is left.
+     → Pay it out. [CNY]
+
+Participants:
+  till  has assessed
+";
+        assert_eq!(cancellation(&of), expected);
+    }
+
+    #[test]
+    fn a_participant_that_waits_says_for_whom_where_and_until_when() {
+        let waiting = contract::Waiting {
+            waiting_on: contract::WaitingOn::Subject.into(),
+            until: Some(prost_types::Timestamp { seconds: 1_763_712_000, nanos: 0 }),
+            link: "https://example.com".into(),
+            code: "STORE_SUBSCRIPTION".into(),
+            item_ids: Vec::new(),
+        };
+        let of = pb::Participant {
+            state: pb::ParticipantState::Waiting.into(),
+            waiting: Some(waiting),
+            ..pb::Participant::default()
+        };
+        let expected =
+            "waits for the subject (store subscription), expected until 2025-11-21: https://example.com";
+        assert_eq!(participant(&of), expected);
+    }
+}
