@@ -7,7 +7,7 @@ mod tests;
 
 use std::fmt;
 
-pub use ending::{Blocking, Consequence, Wanted, blocking, consequences, end};
+pub use ending::{Blocking, Consequence, Wanted, blocking, consequences, end, unbound_by};
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
 types::minted_id!(
@@ -62,6 +62,8 @@ pub struct Authorization {
     pub code: String,
     /// When it was taken back.
     pub unbound_at: Option<Timestamp>,
+    /// By which cancellation.
+    pub unbound_by: Option<CancellationId>,
     /// What was used under it, in the order in which it was recorded.
     pub orders: Vec<ServiceOrder>,
 }
@@ -131,6 +133,8 @@ pub struct State {
     pub purchases: Vec<CreditPurchase>,
     /// Whether the subject can pay by face.
     pub face_payment: bool,
+    /// The cancellation that switched it off; none when the subject did, or it is on.
+    pub face_payment_ended_by: Option<CancellationId>,
 }
 
 impl State {
@@ -341,9 +345,10 @@ fn doing(state: &State, id: &OrderId) -> Result<(), Rejection> {
 pub fn evolve(mut state: State, event: &Event) -> State {
     match event {
         Event::AuthorizationRecorded(it) => state.authorizations.push((**it).clone()),
-        Event::AuthorizationUnbound { id, at, .. } => {
+        Event::AuthorizationUnbound { id, cancellation, at } => {
             if let Some(it) = state.authorizations.iter_mut().find(|it| it.id == *id) {
                 it.unbound_at = Some(*at);
+                it.unbound_by = Some(cancellation.clone());
             }
         }
         Event::OrderCreated(order) => {
@@ -360,7 +365,10 @@ pub fn evolve(mut state: State, event: &Event) -> State {
                 it.settled = true;
             }
         }
-        Event::FacePaymentSet { enabled, .. } => state.face_payment = *enabled,
+        Event::FacePaymentSet { enabled, cancellation } => {
+            state.face_payment = *enabled;
+            state.face_payment_ended_by.clone_from(cancellation);
+        }
     }
     state
 }

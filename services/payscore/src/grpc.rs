@@ -109,6 +109,7 @@ impl Calls for Api {
             service_id: told.service_id,
             code: told.code,
             unbound_at: None,
+            unbound_by: None,
             orders: Vec::new(),
         }));
         let done = self.write(&asked, &told.subject, command, id.as_str()).await?;

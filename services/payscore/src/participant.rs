@@ -101,6 +101,16 @@ impl Participant for Payscore {
         let answer = if events.is_empty() { Answer::NothingToDo } else { Answer::Done };
         Step::new(events, answer)
     }
+
+    fn undo(&self, case: &Case, state: &State, _now: Timestamp) -> Step<Event> {
+        let unbound: Vec<_> =
+            domain::unbound_by(state, &case.cancellation).map(|it| it.id.as_str()).collect();
+        let face_payment = state.face_payment_ended_by.as_ref() == Some(&case.cancellation);
+        if unbound.is_empty() && !face_payment {
+            return Step::nothing_to_do();
+        }
+        Step::new(Vec::new(), Answer::Failed(quote::not_undone(&unbound, face_payment, &self.name)))
+    }
 }
 
 #[cfg(test)]

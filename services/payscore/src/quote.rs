@@ -1,7 +1,7 @@
 //! What a cancellation says to the subject about their payment score.
 
-use proto::participant::v1::{Blocker, QuoteItem, QuoteItemKind, Rejection};
-use types::Timestamp;
+use proto::participant::v1::{Blocker, Failure, QuoteItem, QuoteItemKind, Rejection};
+use types::{ParticipantName, Timestamp};
 
 use crate::domain::{Authorization, Blocking, Consequence};
 
@@ -116,5 +116,17 @@ pub fn not_possible(id: &str) -> Rejection {
         remedy: "Ask for ACTION_UNBIND or ACTION_DISABLE.".into(),
         item_id: id.into(),
         ..Rejection::default()
+    }
+}
+
+/// What cannot be taken back: these authorisations, and face payment if that is among it.
+#[must_use]
+pub fn not_undone(ids: &[&str], face_payment: bool, owner: &ParticipantName) -> Failure {
+    let mut what: Vec<String> = ids.iter().map(|id| format!("authorization {id} is unbound")).collect();
+    what.extend(face_payment.then(|| "face payment is switched off".to_owned()));
+    Failure {
+        code: "CONSENT_WITHDRAWN".into(),
+        cause: format!("Only the subject can allow again what they ended: {}.", what.join(", ")),
+        owner: owner.to_string(),
     }
 }

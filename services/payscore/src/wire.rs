@@ -215,6 +215,7 @@ fn authorization_from(it: pb::Authorization) -> Option<Authorization> {
         service_id: it.service_id,
         code: it.authorization_code,
         unbound_at: instant(it.unbound_at.as_ref()),
+        unbound_by: None,
         orders: it.orders.into_iter().map(order_from).collect::<Option<_>>()?,
     })
 }
@@ -274,6 +275,7 @@ mod tests {
             service_id: "rent".into(),
             code: "c-1".into(),
             unbound_at: Some(Timestamp::from_micros(1)),
+            unbound_by: None,
             orders: states.map(order).into(),
         }
     }

@@ -4,7 +4,7 @@ mod ending;
 #[cfg(test)]
 mod tests;
 
-pub use ending::{Consequence, Ending, Wanted, consequences, end, waiting};
+pub use ending::{Consequence, Ending, Wanted, consequences, end, ended_by, waiting};
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
 types::minted_id!(
@@ -150,6 +150,8 @@ pub struct Subscription {
     pub access_ends_at: Option<Timestamp>,
     /// When the provider's word that was recorded last was true.
     pub observed_at: Option<Timestamp>,
+    /// The cancellation that stopped its renewal or ended it.
+    pub ended_by: Option<CancellationId>,
 }
 
 /// Everything known of one subject.
@@ -236,6 +238,8 @@ pub enum Event {
         id: SubscriptionId,
         /// When.
         at: Timestamp,
+        /// The cancellation that ended it; none when the paid period did.
+        cancellation: Option<CancellationId>,
     },
 }
 
@@ -282,6 +286,7 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
                 will_not_renew_at: (!will_renew).then_some(now),
                 access_ends_at,
                 observed_at: None,
+                ended_by: None,
             }))])
         }
         Command::RecordProviderState { id, state: told, observed_at } => {
@@ -315,7 +320,7 @@ fn status_of(told: ProviderState) -> Status {
 pub fn access_due(state: &State, id: &str, now: Timestamp) -> Option<Event> {
     let subscription = state.get(id).filter(|it| it.status == Status::WillNotRenew)?;
     let at = subscription.access_ends_at.filter(|at| *at <= now)?;
-    Some(Event::AccessEnded { id: subscription.id.clone(), at })
+    Some(Event::AccessEnded { id: subscription.id.clone(), at, cancellation: None })
 }
 
 /// Applies one recorded fact. Total.
@@ -355,12 +360,16 @@ fn apply(subscription: &mut Subscription, event: &Event) {
                 }
             }
         }
-        Event::RenewalStopped { will_not_renew_at, access_ends_at, .. } => {
+        Event::RenewalStopped { cancellation, will_not_renew_at, access_ends_at, .. } => {
+            subscription.ended_by = Some(cancellation.clone());
             subscription.status = Status::WillNotRenew;
             subscription.will_not_renew_at = Some(*will_not_renew_at);
             subscription.access_ends_at = Some(*access_ends_at);
         }
-        Event::AccessEnded { at, .. } => {
+        Event::AccessEnded { at, cancellation, .. } => {
+            if cancellation.is_some() {
+                subscription.ended_by.clone_from(cancellation);
+            }
             subscription.status = Status::Ended;
             subscription.will_not_renew_at.get_or_insert(*at);
             subscription.access_ends_at = Some(*at);

@@ -145,6 +145,14 @@ impl Participant for Subscriptions {
         let (events, waiting) = carry_out(case, state, now);
         Step::new(events, waiting.unwrap_or(Answer::Done))
     }
+
+    fn undo(&self, case: &Case, state: &State, _now: Timestamp) -> Step<Event> {
+        let ended: Vec<_> = domain::ended_by(state, &case.cancellation).map(|it| it.id.as_str()).collect();
+        if ended.is_empty() {
+            return Step::nothing_to_do();
+        }
+        Step::new(Vec::new(), Answer::Failed(quote::not_undone(&ended, &self.name)))
+    }
 }
 
 #[cfg(test)]

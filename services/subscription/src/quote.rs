@@ -1,7 +1,7 @@
 //! What a cancellation says to the subject about their subscriptions.
 
-use proto::participant::v1::{QuoteItem, QuoteItemKind, Rejection, Waiting, WaitingOn};
-use types::Timestamp;
+use proto::participant::v1::{Failure, QuoteItem, QuoteItemKind, Rejection, Waiting, WaitingOn};
+use types::{ParticipantName, Timestamp};
 
 use crate::domain::{Billing, Consequence, Ending, Status, Subscription, consequences};
 
@@ -173,6 +173,19 @@ pub fn not_possible(id: &str) -> Rejection {
         remedy: "Ask for ACTION_STOP_RENEWAL or ACTION_END_NOW.".into(),
         item_id: id.into(),
         ..Rejection::default()
+    }
+}
+
+/// What cannot be taken back.
+#[must_use]
+pub fn not_undone(ids: &[&str], owner: &ParticipantName) -> Failure {
+    Failure {
+        code: "MANDATE_ENDED".into(),
+        cause: format!(
+            "The renewal of {} is stopped and stays so; only the subject can subscribe again.",
+            ids.join(", ")
+        ),
+        owner: owner.to_string(),
     }
 }
 

@@ -161,9 +161,10 @@ pub fn encode(event: &Event) -> Encoded {
                 access_ends_at: Some(access_ends_at.to_proto()),
             })
         }
-        Event::AccessEnded { id, at } => Encoded::of(&pb::AccessEnded {
+        Event::AccessEnded { id, at, cancellation } => Encoded::of(&pb::AccessEnded {
             subscription_id: id.to_string(),
             access_ended_at: Some(at.to_proto()),
+            cancellation_id: cancellation.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
     }
 }
@@ -184,9 +185,7 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
     } else if kind == pb::RenewalStopped::full_name() {
         renewal_stopped(message(kind, payload)?)
     } else if kind == pb::AccessEnded::full_name() {
-        let told: pb::AccessEnded = message(kind, payload)?;
-        let ended = |id| Some(Event::AccessEnded { id, at: instant(told.access_ended_at.as_ref())? });
-        SubscriptionId::parse(&told.subscription_id).ok().and_then(ended)
+        access_ended(message(kind, payload)?)
     } else {
         return Err(unreadable(kind, schema, "the type is not known"));
     };
@@ -211,6 +210,14 @@ fn renewal_stopped(told: pb::RenewalStopped) -> Option<Event> {
         cancellation: CancellationId::parse(&told.cancellation_id).ok()?,
         will_not_renew_at: instant(told.will_not_renew_at.as_ref())?,
         access_ends_at: instant(told.access_ends_at.as_ref())?,
+    })
+}
+
+fn access_ended(told: pb::AccessEnded) -> Option<Event> {
+    Some(Event::AccessEnded {
+        id: SubscriptionId::parse(&told.subscription_id).ok()?,
+        at: instant(told.access_ended_at.as_ref())?,
+        cancellation: CancellationId::parse(&told.cancellation_id).ok(),
     })
 }
 
@@ -250,6 +257,7 @@ fn subscription_from(it: pb::Subscription) -> Option<Subscription> {
         will_not_renew_at: instant(it.will_not_renew_at.as_ref()),
         access_ends_at: instant(it.access_ends_at.as_ref()),
         observed_at: None,
+        ended_by: None,
     })
 }
 
@@ -283,6 +291,7 @@ mod tests {
             will_not_renew_at: Some(at(5)),
             access_ends_at: Some(at(6)),
             observed_at: None,
+            ended_by: None,
         }
     }
 
@@ -295,8 +304,9 @@ mod tests {
         let (will_not_renew_at, access_ends_at) = (at(8), at(9));
         let events = states.map(observed).into_iter().chain([
             Event::Recorded(Box::new(whole())),
+            Event::AccessEnded { id: id.clone(), at: at(10), cancellation: Some(cancellation.clone()) },
+            Event::AccessEnded { id: id.clone(), at: at(11), cancellation: None },
             Event::RenewalStopped { id: id.clone(), cancellation, will_not_renew_at, access_ends_at },
-            Event::AccessEnded { id: id.clone(), at: at(10) },
         ]);
         for event in events {
             let Encoded { kind, schema, payload } = encode(&event);

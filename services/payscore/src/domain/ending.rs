@@ -140,3 +140,11 @@ pub fn end(state: &State, wanted: &Wanted, cancellation: &CancellationId, at: Ti
         .then(|| Event::FacePaymentSet { enabled: false, cancellation: Some(cancellation.clone()) });
     unbound.chain(face).collect()
 }
+
+/// The authorisations that this cancellation took back.
+pub fn unbound_by<'a>(
+    state: &'a State,
+    cancellation: &'a CancellationId,
+) -> impl Iterator<Item = &'a Authorization> {
+    state.authorizations.iter().filter(move |it| it.unbound_by.as_ref() == Some(cancellation))
+}

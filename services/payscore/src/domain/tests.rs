@@ -25,6 +25,7 @@ fn authorization(id: &str, code: &str) -> Command {
         service_id: "rent".into(),
         code: code.into(),
         unbound_at: None,
+        unbound_by: None,
         orders: Vec::new(),
     }))
 }

@@ -1,6 +1,7 @@
 //! The answers, without a store.
 
 use proto::participant::v1::{Blocker, QuoteItemKind};
+use testkit::conformance::{self, Scenario};
 use types::{Action, CancellationId, Edition, Money, SubjectId};
 
 use super::*;
@@ -33,6 +34,7 @@ fn authorization(id: &str) -> Command {
         service_id: "rent".into(),
         code: id.into(),
         unbound_at: None,
+        unbound_by: None,
         orders: Vec::new(),
     }))
 }
@@ -190,4 +192,56 @@ fn what_the_subject_does_not_have_or_cannot_end_so_is_rejected() {
     let told: Vec<_> = assessed.rejections.iter().map(|it| (it.item_id.as_str(), it.code.as_str())).collect();
     assert_eq!(told, [("aut_9", "ITEM_UNKNOWN"), ("aut_1", "ACTION_NOT_POSSIBLE")]);
     assert!(assessed.items.is_empty());
+}
+
+#[test]
+fn what_was_unbound_cannot_be_taken_back_and_that_is_said() {
+    let it = Payscore::default();
+    let whole = case(Scope::WholeAccount);
+    assert_eq!(it.undo(&whole, &settled(), at(NOW)), Step::nothing_to_do());
+    let (state, _) = execute(&whole, settled());
+    let Answer::Failed(failure) = it.undo(&whole, &state, at(NOW)).answer else { panic!("says so") };
+    assert_eq!((failure.code.as_str(), failure.owner.as_str()), ("CONSENT_WITHDRAWN", "payscore"));
+    for told in ["aut_1", "aut_2", "face payment"] {
+        assert!(failure.cause.contains(told), "{}", failure.cause);
+    }
+    let other = Case { cancellation: CancellationId::parse("can_2").unwrap(), ..whole };
+    assert_eq!(it.undo(&other, &state, at(NOW)), Step::nothing_to_do());
+}
+
+/// A subject with two authorisations and face payment; a rental blocks until it is paid.
+fn scenario() -> Scenario<Payscore> {
+    let facts = |commands: Vec<Command>, state: State| -> Vec<Event> {
+        commands.into_iter().flat_map(|command| decide(&state, command).unwrap()).collect()
+    };
+    let given = facts(
+        vec![authorization("aut_1"), authorization("aut_2"), Command::SetFacePayment(true)],
+        State::default(),
+    );
+    let state = given.iter().fold(State::default(), evolve);
+    let ord = || OrderId::parse("ord_1").unwrap();
+    Scenario::new(Payscore::default(), move |_| given.clone())
+        .at(at(NOW))
+        .changed_by([Event::FacePaymentSet { enabled: false, cancellation: None }])
+        .blocked_by(
+            facts(vec![order("ord_1", "aut_1")], state),
+            [Event::OrderCompleted(ord()), Event::OrderPaid(ord())],
+        )
+}
+
+const UNBOUND: &str = "exeunt.payscore.v1.AuthorizationUnbound";
+const FACE: &str = "exeunt.payscore.v1.FacePaymentSet";
+
+#[tokio::test]
+async fn it_conforms_when_the_account_closes() {
+    conformance::check(scenario().adds([UNBOUND, UNBOUND, FACE])).await;
+}
+
+#[tokio::test]
+async fn it_conforms_when_parts_end() {
+    let items = vec![
+        item(ItemKind::PayscoreAuthorization, "aut_1", Action::Unbind),
+        item(ItemKind::FacePayment, "", Action::Disable),
+    ];
+    conformance::check(scenario().ending(Scope::Selected(items)).adds([UNBOUND, FACE])).await;
 }

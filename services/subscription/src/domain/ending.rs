@@ -92,7 +92,11 @@ pub fn end(state: &State, wanted: &Wanted, cancellation: &CancellationId, now: T
             will_not_renew_at: now,
             access_ends_at,
         });
-        let ended = (access_ends_at <= now).then_some(Event::AccessEnded { id, at: now });
+        let ended = (access_ends_at <= now).then(|| Event::AccessEnded {
+            id,
+            at: now,
+            cancellation: Some(cancellation.clone()),
+        });
         stopped.into_iter().chain(ended)
     })
     .collect()
@@ -103,6 +107,14 @@ fn access_end(subscription: &Subscription, ending: Ending, at: Timestamp) -> Tim
         Ending::StopRenewal => subscription.paid_after(at).unwrap_or(at),
         Ending::Now => at,
     }
+}
+
+/// What that cancellation has ended, in the order in which it was recorded.
+pub fn ended_by<'a>(
+    state: &'a State,
+    cancellation: &'a CancellationId,
+) -> impl Iterator<Item = &'a Subscription> {
+    state.subscriptions.iter().filter(move |it| it.ended_by.as_ref() == Some(cancellation))
 }
 
 /// What somebody else must end, or has not said that it has ended, in the order in which it was

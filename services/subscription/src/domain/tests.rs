@@ -166,7 +166,7 @@ fn stopping_renewal_leaves_access_until_the_period_ends_and_no_longer() {
 
     assert_eq!(access_due(&state, "sub_1", at(NOW)), None);
     let event = access_due(&state, "sub_1", at(LATER)).unwrap();
-    assert_eq!(event, Event::AccessEnded { id: id("sub_1"), at: at(PERIOD_END) });
+    assert_eq!(event, Event::AccessEnded { id: id("sub_1"), at: at(PERIOD_END), cancellation: None });
     let state = evolve(state, &event);
     assert_eq!(dates(&state), (Status::Ended, Some(at(NOW)), Some(at(PERIOD_END))));
     assert_eq!(access_due(&state, "sub_1", at(LATER)), None);
@@ -187,7 +187,8 @@ fn stopping_renewal_ends_access_at_once_where_no_paid_period_is_left() {
 fn what_renews_no_more_only_loses_access_when_it_shall_end_now() {
     let state = given([record("sub_1", terms(Billing::Merchant), false)]);
     let (_, events) = ended(state, &chosen("sub_1", Ending::Now), NOW);
-    assert_eq!(events, [Event::AccessEnded { id: id("sub_1"), at: at(NOW) }]);
+    let cancellation = CancellationId::parse("can_1").ok();
+    assert_eq!(events, [Event::AccessEnded { id: id("sub_1"), at: at(NOW), cancellation }]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The answers, without a store.
 
 use proto::participant::v1::{QuoteItem, QuoteItemKind, Waiting, WaitingOn};
+use testkit::conformance::{self, Scenario};
 use types::{CancellationId, Edition, Money, SubjectId};
 
 use super::*;
@@ -259,4 +260,50 @@ fn access_that_ends_later_has_a_timer_and_loses_it_when_it_has_ended() {
     assert_eq!(ended.len(), 1);
     assert_eq!(it.timers(&ended[0]), [TimerWish { kind: "access-ends/sub_m".into(), due: None }]);
     assert_eq!(it.due(&state, "something-else", at(PERIOD_END)), []);
+}
+
+#[test]
+fn what_was_ended_cannot_be_taken_back_and_that_is_said() {
+    let it = Subscriptions::default();
+    let whole = case(Scope::WholeAccount);
+    assert_eq!(it.undo(&whole, &two(), at(NOW)), Step::nothing_to_do());
+    let (state, _) = execute(&whole, two());
+    let Answer::Failed(failure) = it.undo(&whole, &state, at(NOW)).answer else { panic!("says so") };
+    assert_eq!((failure.code.as_str(), failure.owner.as_str()), ("MANDATE_ENDED", "subscription"));
+    assert!(failure.cause.contains("sub_m") && !failure.cause.contains("sub_a"), "{}", failure.cause);
+    let other = Case { cancellation: CancellationId::parse("can_2").unwrap(), ..whole };
+    assert_eq!(it.undo(&other, &state, at(NOW)), Step::nothing_to_do());
+}
+
+/// A subject with one subscription that we bill and one that the App Store does.
+fn scenario() -> Scenario<Subscriptions> {
+    let recorded = |subject: &SubjectId| {
+        let whose =
+            |it: &domain::Subscription| domain::Subscription { subject: subject.clone(), ..it.clone() };
+        two().subscriptions.iter().map(|it| Event::Recorded(Box::new(whose(it)))).collect()
+    };
+    let another = record(State::default(), "sub_n", Billing::AppStore).subscriptions.remove(0);
+    Scenario::new(Subscriptions::default(), recorded)
+        .at(at(NOW))
+        .changed_by([Event::Recorded(Box::new(another))])
+}
+
+fn told(state: ProviderState) -> Event {
+    Event::ProviderStateRecorded { id: SubscriptionId::parse("sub_a").unwrap(), state, observed_at: at(NOW) }
+}
+
+const STOPPED: &str = "exeunt.subscription.v1.RenewalStopped";
+const ENDED: &str = "exeunt.subscription.v1.AccessEnded";
+
+#[tokio::test]
+async fn it_conforms_when_the_account_closes() {
+    conformance::check(scenario().then([told(ProviderState::Ended)]).adds([STOPPED, ENDED])).await;
+}
+
+#[tokio::test]
+async fn it_conforms_when_renewal_stops() {
+    let items = ["sub_m", "sub_a"].map(|id| item(id, Action::StopRenewal));
+    // Of chosen items only their own changes count.
+    let scenario = scenario().changed_by([told(ProviderState::Ended)]).ending(Scope::Selected(items.into()));
+    conformance::check(scenario.then([told(ProviderState::WillNotRenew)]).adds([STOPPED])).await;
 }
