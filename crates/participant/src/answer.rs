@@ -74,3 +74,27 @@ impl<E> Step<E> {
         Self { events: Vec::new(), answer: Answer::NothingToDo }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_the_end_or_not_by_its_outcome() {
+        let ends = [
+            (Answer::Done, Outcome::Done, true),
+            (Answer::NothingToDo, Outcome::NothingToDo, true),
+            (Answer::Restricted(vec![]), Outcome::Restricted, true),
+            (Answer::Exempt(vec![]), Outcome::Exempt, true),
+            (Answer::Accepted, Outcome::Accepted, false),
+            (Answer::Waiting(Waiting::default()), Outcome::Waiting, false),
+            (Answer::Failed(Failure::default()), Outcome::Failed, false),
+        ];
+        for (answer, outcome, success) in ends {
+            assert_eq!((answer.outcome(), is_success(outcome)), (outcome, success));
+        }
+        for other in [Outcome::Unspecified, Outcome::Changed, Outcome::Superseded, Outcome::Assessed] {
+            assert!(!is_success(other));
+        }
+    }
+}

@@ -117,3 +117,73 @@ pub fn scope_from(scope: &pb::Scope) -> Option<Scope> {
         pb::scope::Kind::Named(name) => Scope::Named(name.clone()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [ItemKind; 4] = [
+        ItemKind::Subscription,
+        ItemKind::PayscoreAuthorization,
+        ItemKind::FacePayment,
+        ItemKind::DataCategory,
+    ];
+    const ACTIONS: [Action; 5] =
+        [Action::StopRenewal, Action::EndNow, Action::Unbind, Action::Disable, Action::Erase];
+
+    #[test]
+    fn every_item_comes_back_from_the_wire_as_it_went() {
+        for kind in KINDS {
+            for action in ACTIONS {
+                let there = Item { kind, id: "thing".into(), action };
+                assert_eq!(item_from(&item(&there)), Some(there));
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_of_the_wire_is_known_here_but_for_the_one_that_says_nothing() {
+        for number in 1..=4 {
+            assert_eq!(item_kind_from(number).map(|kind| item_kind(kind).into()), Some(number));
+        }
+        for number in 1..=5 {
+            assert_eq!(action_from(number).map(|word| action(word).into()), Some(number));
+        }
+        for number in [0, 6, 99, -1] {
+            assert_eq!(item_kind_from(number), None);
+            assert_eq!(action_from(number), None);
+        }
+    }
+
+    #[test]
+    fn every_edition_comes_back_and_what_is_not_told_is_domestic() {
+        for there in [Edition::Domestic, Edition::International] {
+            assert_eq!(edition_from(edition(there).into()), there);
+        }
+        assert_eq!(edition_from(0), Edition::Domestic);
+        assert_eq!(edition_from(99), Edition::Domestic);
+    }
+
+    #[test]
+    fn every_scope_comes_back_and_an_empty_or_partly_unknown_one_is_none() {
+        let thing = Item { kind: ItemKind::FacePayment, id: "thing".into(), action: Action::Disable };
+        for there in [Scope::WholeAccount, Scope::Selected(vec![thing.clone()]), Scope::Named("part".into())]
+        {
+            assert_eq!(scope_from(&scope(&there)), Some(there));
+        }
+        assert_eq!(scope_from(&pb::Scope { kind: None }), None);
+        let items = vec![item(&thing), pb::Item { action: 0, ..item(&thing) }];
+        let partly = pb::Scope { kind: Some(pb::scope::Kind::Selected(pb::SelectedItems { items })) };
+        assert_eq!(scope_from(&partly), None);
+    }
+
+    #[test]
+    fn money_comes_back_unless_its_currency_is_none() {
+        let there = Money { currency: Currency::parse("CNY").unwrap(), minor_units: -150 };
+        assert_eq!(money_from(&money(there)), Some(there));
+        for currency_code in ["", "yuan", "CN"] {
+            let strange = pb::Money { currency_code: currency_code.into(), minor_units: 1 };
+            assert_eq!(money_from(&strange), None);
+        }
+    }
+}
