@@ -99,7 +99,7 @@ impl<'a, P: Participant> Draft<'a, P> {
                 self.answered(Some(instruction), &answer);
             }
             pb::InstructionKind::Assess | pb::InstructionKind::Freeze | pb::InstructionKind::Unspecified => {
-                self.decided.replies.push(record.signed.clone())
+                self.decided.replies.push(record.signed.clone());
             }
         }
     }

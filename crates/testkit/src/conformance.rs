@@ -23,17 +23,26 @@ use std::sync::Arc;
 use participant::Participant;
 use types::{Scope, SubjectId, Timestamp};
 
+/// The facts that a subject begins with.
+type Given<E> = dyn Fn(&SubjectId) -> Vec<E> + Send + Sync;
+
+/// Facts that block, and those that clear that.
+pub(crate) struct Block<E> {
+    pub(crate) set: Vec<E>,
+    pub(crate) clear: Vec<E>,
+}
+
 /// A subject, what ends of theirs, and what that must come to.
 pub struct Scenario<P: Participant> {
     pub(crate) participant: Arc<P>,
     pub(crate) follows_identity: bool,
     pub(crate) now: Timestamp,
-    pub(crate) given: Box<dyn Fn(&SubjectId) -> Vec<P::Event> + Send + Sync>,
+    pub(crate) given: Box<Given<P::Event>>,
     pub(crate) scope: Scope,
     pub(crate) then: Vec<Vec<P::Event>>,
     pub(crate) adds: Vec<String>,
     pub(crate) change: Vec<P::Event>,
-    pub(crate) block: Option<(Vec<P::Event>, Vec<P::Event>)>,
+    pub(crate) block: Option<Block<P::Event>>,
 }
 
 impl<P: Participant> Scenario<P> {
@@ -104,7 +113,7 @@ impl<P: Participant> Scenario<P> {
         block: impl IntoIterator<Item = P::Event>,
         clear: impl IntoIterator<Item = P::Event>,
     ) -> Self {
-        self.block = Some((block.into_iter().collect(), clear.into_iter().collect()));
+        self.block = Some(Block { set: block.into_iter().collect(), clear: clear.into_iter().collect() });
         self
     }
 }

@@ -1,6 +1,8 @@
 //! Everything bad at once: commits fail, publishes fail and are there twice and in another order, and
 //! batches are read twice. What was accepted happens once all the same.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up shall fail")]
+
 use std::{sync::Arc, time::Duration};
 
 use event_store::{Store, StoreOptions};

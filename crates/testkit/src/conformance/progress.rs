@@ -34,9 +34,9 @@ pub(super) async fn changed_facts_are_told_and_stop_execution<P: Participant>(sc
 }
 
 pub(super) async fn what_blocks_is_waited_for<P: Participant>(scenario: &Scenario<P>) {
-    let Some((block, clear)) = &scenario.block else { return };
+    let Some(block) = &scenario.block else { return };
     let mut play = Play::start(scenario).await;
-    play.record(block).await;
+    play.record(&block.set).await;
     let (asked, case) = (Play::<P>::case(), Play::<P>::case());
     let blocked = play.assess(&asked, 1).await.assessment.expect("is there").blockers;
     let name = scenario.participant.name().as_str();
@@ -49,7 +49,7 @@ pub(super) async fn what_blocks_is_waited_for<P: Participant>(scenario: &Scenari
     assert_eq!(waiting.code, blocked[0].code);
     assert_eq!(play.effects().await, Vec::<String>::new(), "what blocks stops all of it");
 
-    play.record(clear).await;
+    play.record(&block.clear).await;
     let (cleared, _) = play.next(&asked).await;
     assert_eq!(cleared.assessment.expect("is there").blockers, []);
     play.go_on_from(&case, 1, 2).await;
