@@ -69,24 +69,15 @@ fn item(subscription: &Subscription, consequence: &Consequence, at: Timestamp) -
                 format!("{owed} is owed for it already and stays owed."),
             )
         },
-        Consequence::ChargeMayStillHappen { at } => {
-            let (refund, link) = refund(subscription.terms.billing);
-            QuoteItem {
-                amount: subscription.terms.plan.price.and_then(money),
-                link: link.into(),
-                ..say(
-                    QuoteItemKind::Effect,
-                    "CHARGE_MAY_STILL_HAPPEN",
-                    format!(
-                        "The charge due on {at} is less than 24 hours away and may still happen; {refund}."
-                    ),
-                )
-            }
-        }
+        Consequence::ChargeMayStillHappen { at } => QuoteItem {
+            amount: subscription.terms.plan.price.and_then(money),
+            link: refund(subscription.terms.billing).1.into(),
+            ..say(QuoteItemKind::Effect, "CHARGE_MAY_STILL_HAPPEN", may_happen(subscription, *at))
+        },
         Consequence::SubjectMustEnd { due_at } => QuoteItem {
             link: APP_STORE_SUBSCRIPTIONS.into(),
             due_at: due_at.map(Timestamp::to_proto),
-            ..say(QuoteItemKind::SubjectAction, APP_STORE, must_end(subscription))
+            ..say(QuoteItemKind::SubjectAction, APP_STORE, must_end(subscription, at))
         },
         Consequence::EndedByHand => say(
             QuoteItemKind::Effect,
@@ -112,17 +103,22 @@ fn ends(subscription: &Subscription, access_ends_at: Option<Timestamp>, at: Time
     }
 }
 
-fn must_end(subscription: &Subscription) -> String {
-    match subscription.status {
-        Status::Active => "End it in your App Store account, at least 24 hours before the next charge: \
-                           deleting the app or this account does not stop the store's billing."
-            .into(),
-        Status::WillNotRenew | Status::Ended => {
-            "Its renewal is off already: leave it off until the App Store has ended it; deleting the app or \
-             this account does not change the store's billing."
-                .into()
+fn may_happen(subscription: &Subscription, at: Timestamp) -> String {
+    let (refund, _) = refund(subscription.terms.billing);
+    format!("The charge due on {at} is less than 24 hours away and may still happen; {refund}.")
+}
+
+fn must_end(subscription: &Subscription, at: Timestamp) -> String {
+    let what = match (subscription.status, subscription.deadline(at)) {
+        (Status::Active, Some(deadline)) => {
+            format!("End it in your App Store account by {deadline}, 24 hours before the next charge")
         }
-    }
+        (Status::Active, None) => "End it in your App Store account, 24 hours before any charge".into(),
+        (Status::WillNotRenew | Status::Ended, _) => {
+            "Its renewal is off already: leave it off until the App Store has ended it".into()
+        }
+    };
+    format!("{what}; deleting the app or this account does not stop the store's billing.")
 }
 
 /// How a charge that was not wanted any more is paid back, and where that is asked for.

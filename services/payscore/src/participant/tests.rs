@@ -245,3 +245,30 @@ async fn it_conforms_when_parts_end() {
     ];
     conformance::check(scenario().ending(Scope::Selected(items)).adds([UNBOUND, FACE])).await;
 }
+
+#[test]
+fn the_fullest_account_still_fits_into_one_event() {
+    let mut state = State::default();
+    for n in 0..crate::domain::OPEN_MAX {
+        let Command::RecordAuthorization(mut it) = authorization(&format!("aut_{n:060}")) else {
+            panic!("is one")
+        };
+        it.merchant.name = "名".repeat(100);
+        state = then(state, Command::RecordAuthorization(it));
+        state = then(state, order(&format!("ord_{n:060}"), &format!("aut_{n:060}")));
+        state = then(
+            state,
+            Command::RecordPurchase(Box::new(CreditPurchase {
+                id: PurchaseId::parse(&format!("pur_{n:060}")).unwrap(),
+                subject: SubjectId::parse("sbj_1").unwrap(),
+                amount: cny(i64::MAX),
+                out_trade_no: String::new(),
+                settled: false,
+            })),
+        );
+    }
+    let assessed = assess(&case(Scope::WholeAccount), &state);
+    let blockers = assessed.blockers.iter().map(prost::Message::encoded_len);
+    let bytes: usize = assessed.items.iter().map(prost::Message::encoded_len).chain(blockers).sum();
+    assert!(bytes < 240_000, "{bytes} bytes");
+}

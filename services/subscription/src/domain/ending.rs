@@ -68,6 +68,15 @@ impl Subscription {
         self.access_ends_at.or(self.terms.current_period_end).filter(|end| *end > at)
     }
 
+    /// Until when ending it surely prevents the next charge, if that is later than `at`.
+    #[must_use]
+    pub fn deadline(&self, at: Timestamp) -> Option<Timestamp> {
+        let charge = self.terms.next_charge_at.or(self.terms.current_period_end)?;
+        let notice = i64::try_from(CHARGE_NOTICE.as_micros()).unwrap_or(i64::MAX);
+        let deadline = Timestamp::from_micros(charge.as_micros().saturating_sub(notice));
+        (deadline > at).then_some(deadline)
+    }
+
     /// Whether nobody has to do anything any more to end it so.
     #[must_use]
     pub fn is_settled(&self, ending: Ending) -> bool {

@@ -296,6 +296,14 @@ fn fees_debts_and_benefits_are_told() {
 }
 
 #[test]
+fn the_deadline_is_a_day_before_the_next_charge() {
+    let state = one(Billing::AppStore);
+    let it = &state.subscriptions[0];
+    assert_eq!(it.deadline(at(NOW)), Some(at("2026-11-30T00:00:00Z")));
+    assert_eq!(it.deadline(at("2026-11-30T00:00:00Z")), None);
+}
+
+#[test]
 fn a_charge_within_a_day_may_still_happen() {
     let may = |now| {
         follows(terms(Billing::Merchant), Ending::Now, now)

@@ -307,3 +307,25 @@ async fn it_conforms_when_renewal_stops() {
     let scenario = scenario().changed_by([told(ProviderState::Ended)]).ending(Scope::Selected(items.into()));
     conformance::check(scenario.then([told(ProviderState::WillNotRenew)]).adds([STOPPED])).await;
 }
+
+#[test]
+fn the_fullest_account_still_fits_into_one_event() {
+    let mut state = State::default();
+    let full = (0..500).any(|n| {
+        let mut it =
+            record(State::default(), &format!("sub_{n:060}"), Billing::AppStore).subscriptions.remove(0);
+        it.terms.plan.name = if n % 2 == 0 { "名".repeat(100) } else { "N".into() };
+        it.terms.benefits = vec!["益".repeat(100); n % 3];
+        let (id, subject, terms) = (it.id, it.subject, Box::new(it.terms));
+        let command = Command::Record { id, subject, terms, will_renew: true, now: at(NOW) };
+        match decide(&state, command) {
+            Ok(events) => state = apply(std::mem::take(&mut state), &events),
+            Err(_) => return true,
+        }
+        false
+    });
+    assert!(full);
+    let items = assess(&case(Scope::WholeAccount), &state).items;
+    let bytes: usize = items.iter().map(|item| prost::Message::encoded_len(item) + 8).sum();
+    assert!((100_000..240_000).contains(&bytes), "{bytes} bytes");
+}
