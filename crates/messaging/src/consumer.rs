@@ -52,6 +52,10 @@ pub struct BatchConsumer<H: Handler> {
     wake: Arc<Notify>,
 }
 
+/// What a consumer may have to wait for.
+const EVENT_LOG: &str = "event log";
+const EVENT_STORE: &str = "event store";
+
 /// Why the work on a batch ended early.
 enum Stop {
     /// The process stops.
@@ -146,9 +150,12 @@ impl<H: Handler> Worker<H> {
                 _ = check.tick() => { self.check_parked().await?; continue }
                 delivery = self.log.next(records_max) => delivery,
             };
+            if delivery.is_ok() {
+                self.resumed(EVENT_LOG);
+                pause.reset();
+            }
             match delivery {
                 Ok(Delivery::Records(records)) => {
-                    pause.reset();
                     let items = self.admit(records);
                     let _ = self.process(items, false).await?;
                 }
@@ -212,7 +219,7 @@ impl<H: Handler> Worker<H> {
                 }
                 Ok(())
             }
-            LogError::Unavailable(cause) => self.pause("event log", cause.as_ref(), pause).await,
+            LogError::Unavailable(cause) => self.pause(EVENT_LOG, cause.as_ref(), pause).await,
             LogError::Fenced | LogError::Refused(_) | LogError::Oversize { .. } => {
                 Err(Stop::Failed(error.into()))
             }
@@ -231,9 +238,20 @@ impl<H: Handler> Worker<H> {
         if pause.wait(&self.shutdown).await { Ok(()) } else { Err(Stop::Shutdown) }
     }
 
+    /// Takes note that what it waited for answers again.
+    fn resumed(&self, what: &str) {
+        self.consumer.health.send_if_modified(|health| {
+            let resumed = health.paused.as_deref() == Some(what);
+            if resumed {
+                health.paused = None;
+            }
+            resumed
+        });
+    }
+
     /// Waits before the next attempt when the store did not answer.
     async fn store_failed(&self, error: &StoreError, pause: &mut BackOff) -> Result<(), Stop> {
-        self.pause("event store", error, pause).await
+        self.pause(EVENT_STORE, error, pause).await
     }
 
     /// Takes records that are still to be handled, and routes them.
@@ -270,7 +288,7 @@ impl<H: Handler> Worker<H> {
         let parked_keys = self.lanes.iter().map(|lane| lane.parked.len()).sum();
         let assigned = self.lanes.len();
         self.consumer.health.send_if_modified(|health| {
-            let now = ConsumerHealth { stopped, paused: None, parked_keys, assigned };
+            let now = ConsumerHealth { stopped, paused: health.paused.clone(), parked_keys, assigned };
             let changed = *health != now;
             *health = now;
             changed

@@ -129,7 +129,7 @@ pub enum Delivery {
     Assigned(Vec<Assignment>),
     /// Partitions were taken away; nothing of them may be committed any more.
     Revoked(Vec<(Arc<str>, i32)>),
-    /// Records, in order per partition.
+    /// Records, in order per partition; none is a sign of life after an outage.
     Records(Vec<Record>),
 }
 

@@ -9,7 +9,7 @@ use std::{
 use event_store::{AppendError, LogOffset, ParkedKey, StoreError, StreamId};
 
 use super::{
-    Handler, Poison, Stop, Worker,
+    EVENT_LOG, EVENT_STORE, Handler, Poison, Stop, Worker,
     draft::{Draft, Drafted, Drafter, fold},
     lane::Item,
     options::BackOff,
@@ -51,6 +51,7 @@ impl<H: Handler> Worker<H> {
             let offsets: Vec<LogOffset> = append.offsets.iter().map(|advance| advance.to.clone()).collect();
             match self.consumer.store.append(append).await {
                 Ok(_) => {
+                    self.resumed(EVENT_STORE);
                     self.working.promote();
                     self.tell_parked(&items[..covers]);
                     self.committed(&offsets, replay, parks, &poisoned, &handled);
@@ -146,7 +147,10 @@ impl<H: Handler> Worker<H> {
         let mut pause = BackOff::new(&self.consumer.options);
         let loaded = loop {
             match self.consumer.store.load_many(&streams).await {
-                Ok(loaded) => break loaded,
+                Ok(loaded) => {
+                    self.resumed(EVENT_STORE);
+                    break loaded;
+                }
                 Err(error) => self.store_failed(&error, &mut pause).await?,
             }
         };
@@ -167,8 +171,9 @@ impl<H: Handler> Worker<H> {
         }
         let mut pause = BackOff::new(&self.consumer.options);
         while let Err(error) = self.consumer.log.publish(replies.clone()).await {
-            self.pause("event log", &error, &mut pause).await?;
+            self.pause(EVENT_LOG, &error, &mut pause).await?;
         }
+        self.resumed(EVENT_LOG);
         Ok(())
     }
 
@@ -276,7 +281,10 @@ impl<H: Handler> Worker<H> {
         let mut pause = BackOff::new(&self.consumer.options);
         loop {
             match self.consumer.store.offsets(&self.consumer.subscription.group).await {
-                Ok(offsets) => return Ok(offsets),
+                Ok(offsets) => {
+                    self.resumed(EVENT_STORE);
+                    return Ok(offsets);
+                }
                 Err(error) => self.store_failed(&error, &mut pause).await?,
             }
         }
@@ -293,7 +301,10 @@ impl<H: Handler> Worker<H> {
             let keys: Result<_, StoreError> =
                 self.consumer.store.parked_keys(&self.consumer.subscription.group, topic, partition).await;
             match keys {
-                Ok(keys) => return Ok(keys),
+                Ok(keys) => {
+                    self.resumed(EVENT_STORE);
+                    return Ok(keys);
+                }
                 Err(error) => self.store_failed(&error, &mut pause).await?,
             }
         }

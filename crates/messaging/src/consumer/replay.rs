@@ -2,7 +2,7 @@
 
 use event_store::{Append, AppendError, ParkedChange, ParkedKey, ParkedRecord, ParkedState};
 
-use super::{Handler, Stop, Worker, commit::Processed, lane::Item, options::BackOff};
+use super::{EVENT_STORE, Handler, Stop, Worker, commit::Processed, lane::Item, options::BackOff};
 use crate::Record;
 
 /// The most records of one key that are read back at once.
@@ -84,7 +84,10 @@ impl<H: Handler> Worker<H> {
         let mut pause = BackOff::new(&self.consumer.options);
         loop {
             match self.consumer.store.parked_of_key(key, limit).await {
-                Ok(rows) => return Ok(rows),
+                Ok(rows) => {
+                    self.resumed(EVENT_STORE);
+                    return Ok(rows);
+                }
                 Err(error) => self.store_failed(&error, &mut pause).await?,
             }
         }

@@ -110,6 +110,8 @@ impl ConsumedLog for Reader {
                     return Ok(Delivery::Revoked(places));
                 }
                 Some(Event::Sought(place)) => drop(self.seeking.remove(&place)),
+                // What came after it shows that it has passed.
+                Some(Event::Failed(LogError::Unavailable(_))) if !self.events.is_empty() => {}
                 Some(Event::Failed(error)) => return Err(error),
                 None => return Err(LogError::Refused("the consumer has ended".into())),
             }

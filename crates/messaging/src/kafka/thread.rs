@@ -35,6 +35,8 @@ const POLL_SOON: Duration = Duration::from_millis(5);
 /// the group does not take it for dead. Kafka's limit is `max.poll.interval.ms`, 5 min.
 const FULL_MAX: Duration = Duration::from_secs(30);
 const FULL_LOOK: Duration = Duration::from_millis(200);
+/// How often it is said that no broker can be reached.
+const DOWN_INTERVAL: Duration = Duration::from_secs(5);
 /// How often offsets are told to Kafka.
 const HINT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -69,6 +71,8 @@ pub(super) struct ConsumerThread {
     pub(super) reading: HashMap<Place, (Arc<str>, Option<i64>)>,
     hints: HashMap<Place, i64>,
     hinted: Instant,
+    /// When it was last said that no broker can be reached.
+    pub(super) down: Option<Instant>,
     pub(super) looked: Instant,
     ended: bool,
 }
@@ -96,6 +100,7 @@ impl ConsumerThread {
             reading: HashMap::new(),
             hints: HashMap::new(),
             hinted: now,
+            down: None,
             looked: now,
             ended: false,
         };
@@ -312,9 +317,7 @@ impl ConsumerThread {
             KafkaError::MessageConsumption(code) => match code {
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => self.find_lost(),
                 RDKafkaErrorCode::FencedInstanceId => self.end(LogError::Fenced),
-                RDKafkaErrorCode::AllBrokersDown => {
-                    self.send(Event::Failed(LogError::unavailable(error.clone())));
-                }
+                RDKafkaErrorCode::AllBrokersDown => self.tell_down(error),
                 RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed => {
                     self.end(of_code(*code, ""));
                 }
@@ -322,6 +325,16 @@ impl ConsumerThread {
                 code => tracing::debug!(%code, "kafka consumer"),
             },
             error => tracing::debug!(%error, "kafka consumer"),
+        }
+    }
+
+    /// Says that no broker can be reached; now and then, as librdkafka says it over and over. A
+    /// reader that is busy has other things to hear.
+    fn tell_down(&mut self, error: &KafkaError) {
+        if self.down.is_none_or(|told| told.elapsed() >= DOWN_INTERVAL) {
+            self.down = Some(Instant::now());
+            // Whether there was a place for it makes no difference.
+            let _ = self.events.try_send(Event::Failed(LogError::unavailable(error.clone())));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::LogError;
 
 /// How often topics are asked for their UUIDs.
 const TOPIC_INTERVAL: Duration = Duration::from_secs(2);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl ConsumerThread {
     /// The UUIDs of the partitions' topics.
@@ -70,6 +70,10 @@ impl ConsumerThread {
         topics.dedup();
         // A cluster that does not answer now is asked again.
         let Ok(ids) = topic_ids(self.consumer.client(), &topics, ANSWER_TIMEOUT) else { return };
+        if self.down.take().is_some() {
+            // Nothing to read, but a sign of life.
+            self.send(Event::Records(Vec::new()));
+        }
         let is_new = |place: &Place| {
             let known = self.reading.get(place).map(|(incarnation, _)| incarnation);
             ids.get(&place.0).is_some_and(|id| known != Some(id))
