@@ -16,7 +16,7 @@ use std::{
 use cancellation::{Roster, RosterError};
 use event_store::StoreError;
 use keys::{JwkError, KeyError, VaultError};
-use messaging::LogError;
+use messaging::{EventLog, LogError};
 use service_kit::{Config, DataDirLock, lock::LockedError, server::ServerError};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -131,6 +131,7 @@ pub enum StopError {
 /// Everything of one process, running. Dropped, it all stops at once, as if the process were killed.
 pub struct Running {
     address: SocketAddr,
+    log: Arc<dyn EventLog>,
     shutdown: CancellationToken,
     supervisor: JoinSet<Result<(), StopError>>,
 }
@@ -140,6 +141,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The log that its services meet on, for whoever stands beside them: tests, the bench.
+    #[must_use]
+    pub fn log(&self) -> Arc<dyn EventLog> {
+        self.log.clone()
     }
 
     /// Asks it to stop.
@@ -179,7 +186,7 @@ pub async fn start(config: Config, overrides: Overrides) -> Result<Running, Star
     let bound = server.bind(address).await?;
     let address = bound.address();
     let shutdown = CancellationToken::new();
-    let asked = shutdown.clone();
+    let (asked, log) = (shutdown.clone(), engines.log.clone());
     let mut supervisor = JoinSet::new();
     supervisor.spawn(async move {
         let serve = |stop| bound.serve(stop, grace);
@@ -188,7 +195,7 @@ pub async fn start(config: Config, overrides: Overrides) -> Result<Running, Star
         drop(lock);
         ended
     });
-    Ok(Running { address, shutdown, supervisor })
+    Ok(Running { address, log, shutdown, supervisor })
 }
 
 fn roster(path: Option<&Path>) -> Result<Roster, StartError> {

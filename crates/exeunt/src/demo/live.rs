@@ -47,10 +47,10 @@ impl<'a> Live<'a> {
         if self.lines.get(&one.name).is_some_and(|line| line.shown == shown) {
             return;
         }
-        let line = self.lines.entry(one.name.clone()).or_insert_with(|| Line {
-            shown: String::new(),
-            bar: self.terminal.as_ref().map(|terminal| spinner(terminal)),
-        });
+        let line = self
+            .lines
+            .entry(one.name.clone())
+            .or_insert_with(|| Line { shown: String::new(), bar: self.terminal.as_ref().map(spinner) });
         match &line.bar {
             None => self.story.tell(&shown),
             Some(bar) if one.state() == ParticipantState::Finished => bar.finish_with_message(shown.clone()),

@@ -1,0 +1,107 @@
+//! The command line against a server, and without one.
+
+use serde_json::Value;
+
+use crate::harness::{App, program, stderr, stdout};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_is_requested_shown_watched_and_taken_back() {
+    let mut app = App::start().await;
+    let subject = app.register().await;
+    let server = app.server.clone();
+    let ask = |arguments: &[&str]| program(&[&["--server", &server], arguments].concat());
+
+    let request = ["request", "--subject", &subject, "--whole-account", "--request-id", "r-1"];
+    let requested = ask(&[&request[..], &["--output", "json"]].concat());
+    assert_eq!(requested.status.code(), Some(0), "{}", stderr(&requested));
+    let id = json(stdout(&requested))["cancellation"]["cancellationId"].as_str().unwrap().to_owned();
+    assert!(stdout(&ask(&request)).starts_with(&format!("Cancellation {id}\n")));
+
+    app.reach(&id, proto::cancellation::v1::State::AwaitingConfirmation).await;
+    let shown = ask(&["show", &id]);
+    assert!(stdout(&shown).contains("\n  state           awaiting confirmation\n"), "{}", stdout(&shown));
+    assert!(stdout(&shown).contains("Digest to confirm: "));
+    let listed = ask(&["list", "--state", "awaiting-confirmation", "--subject", &subject]);
+    assert!(stdout(&listed).starts_with(&id), "{}", stdout(&listed));
+
+    let refused = ask(&["confirm", &id, "--digest", &"0".repeat(64), "--token", "x", "--output", "json"]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(json(stderr(&refused))["error"]["reason"].is_string());
+    let revoked = ask(&["revoke", &id, "--reason", "I stay."]);
+    assert_eq!(revoked.status.code(), Some(0), "{}", stderr(&revoked));
+    let watched = ask(&["watch", &id]);
+    assert!(stdout(&watched).contains("revoked"), "{}", stdout(&watched));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_name_every_fault_and_what_to_do() {
+    let app = App::start().await;
+    let refused = program(&["--server", &app.server, "request", "--subject", "a b", "--scope", "no such"]);
+    assert_eq!(refused.status.code(), Some(3));
+    let said = stderr(&refused);
+    assert!(said.contains("\n  subject_id ") && said.contains("what to do: "), "{said}");
+    let unknown = program(&["--server", &app.server, "show", "can_none"]);
+    assert_eq!((unknown.status.code(), stdout(&unknown)), (Some(3), ""));
+    app.stop().await;
+
+    let nobody = program(&["--server", "http://127.0.0.1:1", "keys"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(stderr(&nobody).contains("start one with `exeunt serve`"));
+    assert_eq!(program(&["request", "--subject", "x"]).status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_is_verified_without_a_server_and_a_changed_one_is_not() {
+    let mut app = App::start().await;
+    let subject = app.register().await;
+    let (completed, jws) = app.close_account(&subject).await;
+    let printed = program(&["--server", &app.server, "receipt", &completed.cancellation_id]);
+    assert_eq!(stdout(&printed).trim_end(), jws);
+    let (receipt, keys) = (app.path("receipt.jws"), app.path("jwks.json"));
+    std::fs::write(&receipt, &printed.stdout).unwrap();
+    std::fs::write(&keys, program(&["--server", &app.server, "keys"]).stdout).unwrap();
+    let home = app.stop().await;
+
+    let verify = || program(&["verify", receipt.to_str().unwrap(), "--keys", keys.to_str().unwrap()]);
+    let verified = verify();
+    assert_eq!(verified.status.code(), Some(0), "{}", stderr(&verified));
+    let said = stdout(&verified);
+    assert!(said.starts_with(&format!("The receipt of cancellation {} holds.", completed.cancellation_id)));
+    for one in &completed.participants {
+        assert!(said.contains(&format!("\n  {} ", one.name)), "{said}");
+    }
+
+    let [header, payload, seal] = jws.split('.').collect::<Vec<_>>()[..] else { panic!("{jws}") };
+    let other = if payload.ends_with('A') { "B" } else { "A" };
+    let changed = format!("{header}.{}{other}.{seal}", &payload[..payload.len() - 1]);
+    std::fs::write(&receipt, changed).unwrap();
+    let refused = verify();
+    assert_eq!((refused.status.code(), stdout(&refused)), (Some(4), ""));
+
+    std::fs::write(&receipt, &jws).unwrap();
+    let stranger = keys::SigningKey::from_seed([7; 32]).jwk();
+    std::fs::write(&keys, [stranger].into_iter().collect::<keys::JwkSet>().to_json()).unwrap();
+    assert_eq!(verify().status.code(), Some(4));
+    std::fs::write(&keys, "no keys").unwrap();
+    assert_eq!(verify().status.code(), Some(1));
+    drop(home);
+}
+
+#[test]
+fn the_demo_ends_with_a_receipt_that_verifies() {
+    let played = program(&["demo", "--json"]);
+    assert_eq!(played.status.code(), Some(0), "{}", stderr(&played));
+    let said = stdout(&played);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let said = json(said);
+    assert_eq!((&said["state"], &said["verified"]), (&"STATE_COMPLETED".into(), &true.into()));
+    assert_eq!(said["participants"].as_array().unwrap().len(), 5);
+    assert_eq!(said["receipt"].as_str().unwrap().split('.').count(), 3);
+    assert!(said["elapsed_ms"].is_u64());
+    assert_eq!(stderr(&played), "");
+}
