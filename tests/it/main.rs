@@ -1,0 +1,13 @@
+//! The whole product from outside: the binary as a process, the public API, kills.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "all of this is tests, helpers included"
+)]
+
+mod client;
+mod kills;
+mod ledger;
+mod process;
+mod session;
