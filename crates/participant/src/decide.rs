@@ -14,6 +14,9 @@ use crate::{
 /// How often cases may move each other within one decision.
 const ROUNDS_MAX: usize = 8;
 
+/// How many of a subject's open assessments are kept true.
+const ASSESSMENTS_MAX: usize = 8;
+
 /// What cannot be taken back.
 const ACCOUNT_CLOSED: &str = "ACCOUNT_CLOSED";
 
@@ -201,10 +204,8 @@ impl<'a, P: Participant> Draft<'a, P> {
     /// moves on. What one case does may move another.
     pub(crate) fn reconsider(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            let open: Vec<CaseRecord> =
-                self.decided.account.cases.values().filter(|c| is_open(c)).cloned().collect();
             let before = self.decided.facts.len();
-            for record in open {
+            for record in self.open() {
                 match record.phase {
                     Phase::Assessed => self.reassess(&record),
                     _ => self.resume(&record),
@@ -214,6 +215,18 @@ impl<'a, P: Participant> Draft<'a, P> {
                 return;
             }
         }
+    }
+
+    /// The cases to look at again. Whoever asks for a quote and leaves it tells nobody, so that of
+    /// assessments only the newest are kept true; EXECUTE compares them all.
+    fn open(&self) -> Vec<CaseRecord> {
+        let cases = self.decided.account.cases.values();
+        let (mut assessed, mut open): (Vec<_>, Vec<_>) =
+            cases.filter(|case| is_open(case)).cloned().partition(|case| case.phase == Phase::Assessed);
+        assessed.sort_by_key(|case| std::cmp::Reverse(case.case.assessed_at));
+        assessed.truncate(ASSESSMENTS_MAX);
+        open.append(&mut assessed);
+        open
     }
 
     fn reassess(&mut self, record: &CaseRecord) {

@@ -43,6 +43,7 @@ pub struct Scenario<P: Participant> {
     pub(crate) adds: Vec<String>,
     pub(crate) change: Vec<P::Event>,
     pub(crate) block: Option<Block<P::Event>>,
+    pub(crate) on_postgres: bool,
 }
 
 impl<P: Participant> Scenario<P> {
@@ -58,6 +59,7 @@ impl<P: Participant> Scenario<P> {
             adds: Vec::new(),
             change: Vec::new(),
             block: None,
+            on_postgres: false,
         }
     }
 
@@ -72,6 +74,13 @@ impl<P: Participant> Scenario<P> {
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
+        self
+    }
+
+    /// On PostgreSQL, which must be there, instead of SQLite.
+    #[must_use]
+    pub fn on_postgres(mut self) -> Self {
+        self.on_postgres = true;
         self
     }
 

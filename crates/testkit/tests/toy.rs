@@ -1,7 +1,7 @@
 //! The toy keeps to the contract: quick or slow, for the whole account or a part.
 
 use testkit::{
-    Toy, ToyEvent,
+    POSTGRES_URL, Toy, ToyEvent,
     conformance::{self, Scenario},
 };
 use types::Scope;
@@ -13,6 +13,10 @@ fn scenario(toy: Toy) -> Scenario<Toy> {
         .adds(["toy.v1.Done"])
 }
 
+fn slow() -> Scenario<Toy> {
+    scenario(Toy::slow()).then([ToyEvent::Confirmed]).adds(["toy.v1.Asked", "toy.v1.Done"])
+}
+
 #[tokio::test]
 async fn a_quick_participant_conforms() {
     conformance::check(scenario(Toy::quick())).await;
@@ -20,8 +24,16 @@ async fn a_quick_participant_conforms() {
 
 #[tokio::test]
 async fn a_slow_participant_conforms() {
-    let slow = scenario(Toy::slow()).then([ToyEvent::Confirmed]).adds(["toy.v1.Asked", "toy.v1.Done"]);
-    conformance::check(slow).await;
+    conformance::check(slow()).await;
+}
+
+#[tokio::test]
+async fn a_slow_participant_conforms_on_postgresql() {
+    if std::env::var(POSTGRES_URL).is_err() {
+        println!("skipped: {POSTGRES_URL} names no server");
+        return;
+    }
+    conformance::check(slow().on_postgres()).await;
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use participant::{AccountError, Runtime, WriteError};
-use testkit::{Fault, Stage, Toy, ToyEvent, ToyState};
+use proto::participant::v1::InstructionKind;
+use testkit::{Fault, Stage, Told, Toy, ToyEvent, ToyState};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{SubjectId, Timestamp, fresh_uuid};
+use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{World, start};
 
@@ -168,4 +169,33 @@ async fn a_history_that_this_program_cannot_read_stops_its_subject_only() {
         assert!(matches!(written, Err(WriteError::Account(AccountError::Unreadable(_)))));
     }
     assert_eq!(world.state(&well).await.units, 1);
+}
+
+#[tokio::test]
+async fn of_many_quotes_that_nobody_confirmed_only_the_newest_are_kept_true() {
+    let stage = Stage::open(start()).await;
+    let runtime = Runtime::new(Arc::new(Toy::quick()), stage.options(), true).await.unwrap();
+    let (accounts, shutdown) = (runtime.accounts().clone(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(runtime.run(shutdown.clone()));
+    let (subject, toy) = (SubjectId::mint(fresh_uuid()), ParticipantName::parse("toy").unwrap());
+    stage.register(&subject).await;
+    stage.until(&accounts, &subject, |account| account.known.is_some()).await;
+    let mut cases = Vec::new();
+    for _ in 0..10 {
+        let cancellation = CancellationId::mint(fresh_uuid());
+        let (kind, epoch, scope) = (InstructionKind::Assess, 1, &Scope::WholeAccount);
+        let told =
+            Told { participant: &toy, cancellation: &cancellation, subject: &subject, kind, epoch, scope };
+        stage.instruct(told).await;
+        stage.answer(&accounts, &subject, &cancellation, (1, 1)).await;
+        stage.clock.advance(Duration::from_secs(1));
+        cases.push(cancellation);
+    }
+    accounts.record(&subject, "test", |_, _| (vec![given(1)], Vec::new())).await.unwrap();
+    let account = accounts.get(&subject).await.unwrap();
+    let revisions: Vec<_> = cases.iter().map(|case| account.cases[case].revision).collect();
+    assert_eq!(revisions, [1, 1, 2, 2, 2, 2, 2, 2, 2, 2]);
+    shutdown.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use types::{Caller, CancellationId, SubjectId, fresh_uuid};
 
 use super::Scenario;
-use crate::{FaultyEngine, FaultyLog, Stage, Told};
+use crate::{FaultyEngine, FaultyLog, Stage, Told, temp_postgres};
 
 /// How long anything is waited for before the check fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +47,9 @@ impl<'a, P: Participant> Play<'a, P> {
     /// Everything is set up, the participant runs, and the subject has what the scenario gives.
     pub(super) async fn start(scenario: &'a Scenario<P>) -> Self {
         let mut stage = Stage::open(scenario.now).await;
+        if scenario.on_postgres {
+            stage.store = temp_postgres().await.expect("there is a PostgreSQL server");
+        }
         let engine = FaultyEngine::new(stage.store.engine().clone());
         stage.store = Store::with_engine(engine.clone(), StoreOptions::default());
         let log = FaultyLog::new(stage.log.clone());
