@@ -63,6 +63,18 @@ impl Timestamp {
         (0..=MICROS_MAX).contains(&micros).then_some(Self(micros))
     }
 
+    /// For people, to the day: `2026-12-10`, in UTC.
+    #[must_use]
+    pub fn day(self) -> String {
+        self.to_jiff().strftime("%Y-%m-%d").to_string()
+    }
+
+    /// For people, to the minute: `2026-12-10 12:31 UTC`.
+    #[must_use]
+    pub fn minute(self) -> String {
+        self.to_jiff().strftime("%Y-%m-%d %H:%M UTC").to_string()
+    }
+
     /// As `jiff` knows it, for civil dates and zones. Its last instant is 26 hours before ours, so
     /// that what is later becomes that.
     #[must_use]
@@ -103,6 +115,7 @@ mod tests {
         let at = Timestamp::parse("2026-11-21T08:00:00.123456Z").unwrap();
         assert_eq!(at.to_string(), "2026-11-21T08:00:00.123456Z");
         assert_eq!(Timestamp::from_proto(&at.to_proto()), Some(at));
+        assert_eq!((at.day(), at.minute()), ("2026-11-21".into(), "2026-11-21 08:00 UTC".into()));
     }
 
     #[test]

@@ -128,8 +128,7 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let group = format!("exeunt.{NAME}").into();
     let reads = Subscription { group, member, topics: read.map(Arc::from).to_vec() };
     let handler = Arc::new(Acknowledgements::new(shell.clone()));
-    let consumer =
-        BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
+    let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
     let watchers = Arc::new(Watchers::default());
     let cancellations = Cancellations { store, shell, roster: Arc::new(roster), vault, secret, watchers };
     Ok(Service { api: Api { cancellations, jwks }, consumer, relay })

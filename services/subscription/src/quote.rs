@@ -44,7 +44,8 @@ fn item(subscription: &Subscription, consequence: &Consequence, at: Timestamp) -
                 QuoteItemKind::Lapses,
                 "PAID_PERIOD_LAPSES",
                 format!(
-                    "The period until {until}, for which {paid} was paid, is cut short and not paid back."
+                    "The period until {}, for which {paid} was paid, is cut short and not paid back.",
+                    until.day()
                 ),
             )
         },
@@ -58,7 +59,7 @@ fn item(subscription: &Subscription, consequence: &Consequence, at: Timestamp) -
             ..say(
                 QuoteItemKind::Money,
                 "EARLY_TERMINATION_FEE",
-                format!("It ends before its minimum term does, on {term_end}, and that costs {fee}."),
+                format!("It ends before its minimum term does, on {}, and that costs {fee}.", term_end.day()),
             )
         },
         Consequence::Outstanding(owed) => QuoteItem {
@@ -87,15 +88,23 @@ fn item(subscription: &Subscription, consequence: &Consequence, at: Timestamp) -
     }
 }
 
+/// A moment as people read it, to the minute.
+fn when(at: Timestamp) -> String {
+    at.to_jiff().strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 fn ends(subscription: &Subscription, access_ends_at: Option<Timestamp>, at: Timestamp) -> String {
     let who = provider(subscription.terms.billing);
     match (subscription.terms.billing, access_ends_at) {
         (Billing::Merchant, Some(end)) if end > at => {
-            format!("No further charge is made, and access stays until {end}.")
+            format!("No further charge is made, and access stays until {}.", end.day())
         }
         (Billing::Merchant, _) => "No further charge is made, and access ends at once.".into(),
         (_, Some(end)) => {
-            format!("{who} makes no further charge once it is ended there, and access stays until {end}.")
+            format!(
+                "{who} makes no further charge once it is ended there, and access stays until {}.",
+                end.day()
+            )
         }
         (_, None) => {
             format!("{who} makes no further charge once it is ended there, and says when access ends.")
@@ -105,13 +114,16 @@ fn ends(subscription: &Subscription, access_ends_at: Option<Timestamp>, at: Time
 
 fn may_happen(subscription: &Subscription, at: Timestamp) -> String {
     let (refund, _) = refund(subscription.terms.billing);
-    format!("The charge due on {at} is less than 24 hours away and may still happen; {refund}.")
+    format!("The charge due at {} is less than 24 hours away and may still happen; {refund}.", at.minute())
 }
 
 fn must_end(subscription: &Subscription, at: Timestamp) -> String {
     let what = match (subscription.status, subscription.deadline(at)) {
         (Status::Active, Some(deadline)) => {
-            format!("End it in your App Store account by {deadline}, 24 hours before the next charge")
+            format!(
+                "End it in your App Store account by {}, 24 hours before the next charge",
+                deadline.minute()
+            )
         }
         (Status::Active, None) => "End it in your App Store account, 24 hours before any charge".into(),
         (Status::WillNotRenew | Status::Ended, _) => {
