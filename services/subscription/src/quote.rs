@@ -88,11 +88,6 @@ fn item(subscription: &Subscription, consequence: &Consequence, at: Timestamp) -
     }
 }
 
-/// A moment as people read it, to the minute.
-fn when(at: Timestamp) -> String {
-    at.to_jiff().strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
 fn ends(subscription: &Subscription, access_ends_at: Option<Timestamp>, at: Timestamp) -> String {
     let who = provider(subscription.terms.billing);
     match (subscription.terms.billing, access_ends_at) {
