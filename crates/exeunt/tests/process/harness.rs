@@ -41,7 +41,12 @@ impl App {
     }
 
     pub async fn start_in(home: TempDir) -> Self {
-        let running = compose::start(config(&home.path().join("data")), Overrides::default()).await.unwrap();
+        let config = config(&home.path().join("data"));
+        Self::run(home, config, Overrides::default()).await
+    }
+
+    pub async fn run(home: TempDir, config: Config, overrides: Overrides) -> Self {
+        let running = compose::start(config, overrides).await.unwrap();
         let server = format!("http://{}", running.address());
         let channel = exeunt::cli::connect(&server).await.unwrap();
         Self {

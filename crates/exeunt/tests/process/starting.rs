@@ -1,7 +1,13 @@
 //! How a process starts, is refused to start, and carries on.
 
-use exeunt::compose::{self, Overrides, StartError};
-use proto::cancellation::v1 as pb;
+use std::sync::Arc;
+
+use exeunt::compose::{self, Guest, Overrides, StartError};
+use proto::{
+    cancellation::v1 as pb,
+    types::v1::{Scope, scope::Kind},
+};
+use testkit::Toy;
 
 use crate::harness::{App, config, program, stderr};
 
@@ -74,4 +80,29 @@ async fn a_roster_that_names_strangers_without_keys_is_refused() {
     let mut running = compose::start(config, Overrides::default()).await.unwrap();
     running.shutdown();
     running.join().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_takes_part_like_our_own() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("roster.toml");
+    let roster = "[scopes.burst]\ngates = \"none\"\n[[participant]]\nname = \"toy\"\nscopes = [\"burst\"]\n";
+    std::fs::write(&path, roster).unwrap();
+    let mut config = config(&home.path().join("data"));
+    config.roster = Some(path);
+    let guests = vec![Guest::new(Arc::new(Toy::quick()))];
+    let mut app = App::run(home, config, Overrides { guests, ..Overrides::default() }).await;
+
+    let subject_id = app.register().await;
+    let request = pb::RequestCancellationRequest {
+        request_id: "r-1".into(),
+        subject_id,
+        scope: Some(Scope { kind: Some(Kind::Named("burst".into())) }),
+        ..pb::RequestCancellationRequest::default()
+    };
+    let requested = app.cancellation.request_cancellation(request).await.unwrap().into_inner();
+    let id = requested.cancellation.unwrap().cancellation_id;
+    let completed = app.reach(&id, pb::State::Completed).await;
+    assert_eq!(completed.participants[0].name, "toy");
+    app.stop().await;
 }
