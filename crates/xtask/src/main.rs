@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own chores. One file per subcommand.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+mod bench;
 mod dependencies;
 mod process;
 mod proto;
@@ -21,6 +22,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures the product through its public API, optimised.
+    Bench(bench::Flags),
     /// Checks licences and duplicates of what this project depends on, offline.
     Dependencies,
     /// Checks the proto files, or releases them.
@@ -35,6 +38,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Bench(flags) => bench::run(&flags),
         Command::Dependencies => dependencies::check(),
         Command::Proto(command) => proto::run(&command),
         Command::Services(command) => services::run(&command),

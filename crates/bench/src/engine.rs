@@ -1,0 +1,148 @@
+//! What the product stands on during one measurement, and its removal.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cancellation::Roster;
+use participant::contract::{ACKNOWLEDGEMENTS, CLOSURES, events_topic, instructions_topic};
+use serde::Serialize;
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+use types::fresh_uuid;
+
+use crate::{procfs::Group, unit};
+
+const POSTGRES_URL: &str = "EXEUNT_TEST_POSTGRES_URL";
+const KAFKA_BROKERS: &str = "EXEUNT_TEST_KAFKA_BROKERS";
+
+/// Which engines.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// SQLite and the embedded log, in files.
+    Embedded,
+    /// PostgreSQL and Apache Kafka, which `EXEUNT_TEST_POSTGRES_URL` and `EXEUNT_TEST_KAFKA_BROKERS` name.
+    Production,
+}
+
+impl EngineKind {
+    /// As one says it on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// The places of one measurement, empty at first.
+pub struct Engine {
+    directory: TempDir,
+    production: Option<Production>,
+}
+
+struct Production {
+    server: String,
+    brokers: String,
+    /// The database's name, and the prefix of topics: no two measurements meet.
+    name: String,
+}
+
+impl Engine {
+    pub fn new(kind: EngineKind, directory: &Path) -> Result<Self> {
+        let production = match kind {
+            EngineKind::Embedded => None,
+            EngineKind::Production => Some(Production {
+                server: named(POSTGRES_URL)?,
+                brokers: named(KAFKA_BROKERS)?,
+                name: format!("bench_{}", &fresh_uuid().simple().to_string()[20..]),
+            }),
+        };
+        let directory = tempfile::Builder::new().prefix("run-").tempdir_in(directory)?;
+        std::fs::write(directory.path().join("roster.toml"), unit::roster())?;
+        Ok(Self { directory, production })
+    }
+
+    /// What the server is told.
+    pub fn arguments(&self, with_units: bool) -> Vec<String> {
+        let mut arguments = vec![format!("--data-dir={}", self.data_dir().display())];
+        if with_units {
+            arguments.push(format!("--roster={}", self.directory.path().join("roster.toml").display()));
+        }
+        if let Some(it) = &self.production {
+            arguments.push(format!("--event-store={}/{}", it.address(), it.name));
+            arguments.push(format!("--event-log={}", it.log()));
+        }
+        arguments
+    }
+
+    /// Where the messages to subjects arrive.
+    pub fn messages(&self) -> PathBuf {
+        exeunt::compose::messages_directory(&self.data_dir())
+    }
+
+    /// The processes whose CPU counts beside ours, as far as they run on this machine.
+    pub fn processes(&self) -> Vec<(&'static str, Group)> {
+        let Some(it) = &self.production else { return Vec::new() };
+        let found = [("postgres", Group::listening(&it.server)), ("kafka", Group::listening(&it.brokers))];
+        found.into_iter().filter_map(|(name, group)| Some((name, group?))).collect()
+    }
+
+    /// Drops databases and topics; what is in files goes by itself.
+    pub async fn remove(&self) -> Result<()> {
+        let Some(it) = &self.production else { return Ok(()) };
+        it.drop_databases().await.context("databases cannot be dropped")?;
+        it.delete_topics().await.context("topics cannot be deleted")
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+}
+
+impl Production {
+    /// The server's URL without a database.
+    fn address(&self) -> &str {
+        let after_scheme = self.server.find("://").map_or(0, |at| at + 3);
+        self.server[after_scheme..].find('/').map_or(&self.server, |at| &self.server[..after_scheme + at])
+    }
+
+    fn log(&self) -> String {
+        format!("kafka://{}/{}", self.brokers, self.name)
+    }
+
+    async fn drop_databases(&self) -> Result<()> {
+        let mut server = PgConnection::connect(&self.server).await?;
+        let names: Vec<String> =
+            sqlx::query_scalar("select datname::text from pg_database where starts_with(datname, $1)")
+                .bind(format!("{}_", self.name))
+                .fetch_all(&mut server)
+                .await?;
+        for name in names {
+            let sql = format!("drop database if exists \"{name}\" with (force)");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut server).await?;
+        }
+        server.close().await?;
+        Ok(())
+    }
+
+    async fn delete_topics(&self) -> Result<()> {
+        let log = messaging::open_log(&self.log()).await?;
+        let mut topics =
+            vec![ACKNOWLEDGEMENTS.to_owned(), CLOSURES.to_owned(), events_topic(cancellation::NAME)];
+        for entry in Roster::parse(&unit::roster())?.entries() {
+            topics.extend([instructions_topic(&entry.name), events_topic(entry.name.as_str())]);
+        }
+        for topic in topics {
+            log.delete(&topic).await?;
+        }
+        log.close().await;
+        Ok(())
+    }
+}
+
+fn named(variable: &str) -> Result<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty()).with_context(|| {
+        format!("{variable} is not set; `cargo xtask bench` brings the engines up and sets it")
+    })
+}
