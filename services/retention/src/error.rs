@@ -1,44 +1,19 @@
-//! What can go wrong at this service's edge, and the one mapping of it to a status.
+//! Why a call is refused, and the one mapping of that to a status.
 
-use participant::{AccountError, WriteError};
-use service_kit::{BadRequest, Refusal};
-use tonic::{Code, Status};
+use service_kit::{CallError, Refusal, Refuse};
+use tonic::Code;
 
 use crate::domain::{DATA_SETS_MAX, Rejection};
 
-/// A request that is not fulfilled.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Fields of it are wrong.
-    #[error(transparent)]
-    BadRequest(#[from] BadRequest),
-    /// The domain refuses.
-    #[error(transparent)]
-    Rejected(Rejection),
-    /// The account cannot be read or written.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-}
+/// A call that is not fulfilled.
+pub type Error = CallError<Rejection>;
 
-impl From<WriteError<Rejection>> for Error {
-    fn from(error: WriteError<Rejection>) -> Self {
-        match error {
-            WriteError::Rejected(rejection) => Self::Rejected(rejection),
-            WriteError::Account(error) => Self::Account(error),
-        }
-    }
-}
-
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        let message = error.to_string();
-        match error {
-            Error::BadRequest(error) => error.into(),
-            Error::Account(error) => service_kit::account_refusal(error).into(),
-            Error::Rejected(Rejection::TooManyDataSets) => {
-                Refusal::new(Code::FailedPrecondition, "DATA_SETS_TOO_MANY", message)
+impl Refuse for Rejection {
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::TooManyDataSets => {
+                Refusal::new(Code::FailedPrecondition, "DATA_SETS_TOO_MANY", self.to_string())
                     .metadata("data_sets_max", DATA_SETS_MAX.to_string())
-                    .into()
             }
         }
     }
