@@ -70,6 +70,8 @@ pub(super) struct ConsumerThread {
     /// What is read: which life of the topic, and the next offset.
     pub(super) reading: HashMap<Place, (Arc<str>, Option<i64>)>,
     hints: HashMap<Place, i64>,
+    /// Partitions that may give nothing any more, and are sought again.
+    pub(super) silent: Vec<Place>,
     hinted: Instant,
     /// When it was last said that no broker can be reached.
     pub(super) down: Option<Instant>,
@@ -99,6 +101,7 @@ impl ConsumerThread {
             numbers: 0,
             reading: HashMap::new(),
             hints: HashMap::new(),
+            silent: Vec::new(),
             hinted: now,
             down: None,
             looked: now,
@@ -250,7 +253,7 @@ impl ConsumerThread {
     }
 
     /// Leaves a partition and takes it again at another place: what was fetched of it is dropped.
-    fn seek(&self, place: &Place, offset: Option<i64>) {
+    pub(super) fn seek(&self, place: &Place, offset: Option<i64>) {
         let once = |offset| list_of(std::iter::once((place, offset)));
         let sought = once(Offset::Invalid)
             .and_then(|list| self.consumer.incremental_unassign(&list))

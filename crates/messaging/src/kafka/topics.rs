@@ -37,11 +37,28 @@ impl ConsumerThread {
         self.find_recreated();
         let reading: Vec<_> = self.reading.iter().map(|(place, (_, next))| (place.clone(), *next)).collect();
         for (place, next) in reading {
-            let (Some(next), false) = (next, self.is_waiting(&place)) else { continue };
+            if self.is_waiting(&place) {
+                continue;
+            }
             let bounds = self.consumer.fetch_watermarks(&place.0, place.1, ANSWER_TIMEOUT);
-            if bounds.is_ok_and(|(low, high)| next < low || next > high) {
-                let (topic, partition) = place;
-                self.send(Event::Failed(LogError::OffsetLost { topic, partition, offset: next }));
+            match next {
+                Some(offset) if bounds.is_ok_and(|(low, high)| offset < low || offset > high) => {
+                    let (topic, partition) = place;
+                    self.send(Event::Failed(LogError::OffsetLost { topic, partition, offset }));
+                }
+                _ => self.silent.push(place),
+            }
+        }
+    }
+
+    /// Reads partitions again that may have fallen silent though nothing of them is lost: a broker
+    /// that did not know their topic yet has the same error as an offset that is not there.
+    fn read_silent(&mut self) {
+        for place in std::mem::take(&mut self.silent) {
+            if let Some((_, next)) = self.reading.get(&place).cloned()
+                && !self.is_waiting(&place)
+            {
+                self.seek(&place, next);
             }
         }
     }
@@ -55,6 +72,7 @@ impl ConsumerThread {
     pub(super) fn look_at_topics(&mut self) {
         if self.looked.elapsed() >= TOPIC_INTERVAL {
             self.find_recreated();
+            self.read_silent();
             self.looked = Instant::now();
         }
     }
