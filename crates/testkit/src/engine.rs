@@ -1,18 +1,14 @@
 //! An engine that fails on purpose, in front of a real one.
 
 use std::{
-    any::Any,
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use event_store::{
-    Append, Engine, ListQuery, Listed, LogOffset, Page, ParkedKey, ParkedRecord, Position, Recorded,
-    StoreError, StreamId, Timer, Verdict,
-};
-use types::Timestamp;
+use event_store::{Append, Engine, StoreError, StreamId, Verdict};
+
+use crate::{Intercept, Intercepted};
 
 /// How something fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +19,12 @@ pub enum Fault {
     After,
 }
 
-/// An engine whose commits fail as planned. What it reads is always right.
-pub struct FaultyEngine {
-    inner: Arc<dyn Engine>,
-    plan: Mutex<Plan>,
-}
+/// An engine whose commits fail as planned.
+pub type FaultyEngine = Intercepted<Faults>;
+
+/// Which commits fail.
+#[derive(Default)]
+pub struct Faults(Mutex<Plan>);
 
 #[derive(Default)]
 struct Plan {
@@ -43,9 +40,11 @@ impl FaultyEngine {
     /// An engine in front of that one, which fails nothing yet.
     #[must_use]
     pub fn new(inner: Arc<dyn Engine>) -> Arc<Self> {
-        Arc::new(Self { inner, plan: Mutex::default() })
+        Self::with(inner, Faults::default())
     }
+}
 
+impl Faults {
     /// Fails the next commit.
     pub fn fail_next(&self, fault: Fault) {
         self.plan().next.push_back((None, fault));
@@ -75,7 +74,7 @@ impl FaultyEngine {
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,82 +100,16 @@ impl Plan {
 }
 
 #[async_trait]
-impl Engine for FaultyEngine {
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+impl Intercept for Faults {
+    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
         let fault = self.plan().fault(appends);
         match fault {
-            None => self.inner.commit(appends).await,
+            None => inner.commit(appends).await,
             Some(Fault::Before) => Err(StoreError::unavailable("failed on purpose")),
             Some(Fault::After) => {
-                self.inner.commit(appends).await?;
+                inner.commit(appends).await?;
                 Err(StoreError::unavailable("answer lost on purpose"))
             }
         }
-    }
-
-    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
-        self.inner.load(streams).await
-    }
-
-    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.inner.read(after, limit).await
-    }
-
-    async fn head(&self) -> Result<Position, StoreError> {
-        self.inner.head().await
-    }
-
-    async fn claims(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.inner.claims(keys).await
-    }
-
-    async fn offsets(&self, consumer: &str) -> Result<Vec<LogOffset>, StoreError> {
-        self.inner.offsets(consumer).await
-    }
-
-    async fn due_timers(&self, now: Timestamp, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        self.inner.due_timers(now, limit).await
-    }
-
-    async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_timer().await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<Page<Listed>, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn parked(
-        &self,
-        consumer: Option<&str>,
-        after: Option<(&str, i32, i64)>,
-        limit: usize,
-    ) -> Result<Page<ParkedRecord>, StoreError> {
-        self.inner.parked(consumer, after, limit).await
-    }
-
-    async fn parked_of_key(&self, key: &ParkedKey, limit: usize) -> Result<Vec<ParkedRecord>, StoreError> {
-        self.inner.parked_of_key(key, limit).await
-    }
-
-    async fn parked_keys(
-        &self,
-        consumer: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
-        self.inner.parked_keys(consumer, topic, partition).await
-    }
-
-    async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
-        self.inner.try_lock(name).await
-    }
-
-    async fn hinted(&self) {
-        self.inner.hinted().await;
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
     }
 }

@@ -6,6 +6,7 @@ mod clock;
 pub mod conformance;
 mod domain;
 mod engine;
+mod intercept;
 mod ledger;
 mod log;
 mod stage;
@@ -14,7 +15,8 @@ mod toy;
 
 pub use clock::ManualClock;
 pub use domain::{Domain, Then};
-pub use engine::{Fault, FaultyEngine};
+pub use engine::{Fault, Faults, FaultyEngine};
+pub use intercept::{Intercept, Intercepted};
 pub use ledger::Ledger;
 pub use log::FaultyLog;
 pub use stage::{Stage, Told};

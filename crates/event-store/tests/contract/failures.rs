@@ -9,7 +9,7 @@ use event_store::{
 use futures::{future::join_all, poll};
 
 use super::{
-    doubles::Gated,
+    doubles,
     harness::{Dialect, Fresh, any, appended, at, bytes, event, one, payloads, positions, stream, take},
 };
 
@@ -69,7 +69,7 @@ pub async fn migrations_apply_once_however_many_open_at_once(db: Fresh) {
 }
 
 pub async fn appends_that_gather_share_a_transaction(db: Fresh) {
-    let gated = Gated::closed(db.store().await.engine().clone());
+    let gated = doubles::closed(db.store().await.engine().clone());
     let options = StoreOptions { batch_appends_max: 6, ..StoreOptions::default() };
     let store = Store::with_engine(gated.clone(), options);
     let first = tokio::join!(store.append(one("a", 0, "x")), async {
@@ -88,7 +88,7 @@ pub async fn appends_that_gather_share_a_transaction(db: Fresh) {
 }
 
 pub async fn a_full_queue_says_so(db: Fresh) {
-    let gated = Gated::closed(db.store().await.engine().clone());
+    let gated = doubles::closed(db.store().await.engine().clone());
     let options = StoreOptions {
         queue_appends_max: 1,
         queue_wait_max: Duration::from_millis(10),
@@ -109,7 +109,7 @@ pub async fn a_full_queue_says_so(db: Fresh) {
 }
 
 pub async fn an_append_nobody_waits_for_is_whole(db: Fresh) {
-    let gated = Gated::closed(db.store().await.engine().clone());
+    let gated = doubles::closed(db.store().await.engine().clone());
     let store = Store::with_engine(gated.clone(), StoreOptions::default());
     {
         let mut given_up = std::pin::pin!(store.append(one("a", 0, "1")));
@@ -137,7 +137,7 @@ pub async fn an_append_nobody_waits_for_is_whole(db: Fresh) {
 }
 
 pub async fn closing_commits_what_waits_and_takes_no_more(db: Fresh) {
-    let gated = Gated::closed(db.store().await.engine().clone());
+    let gated = doubles::closed(db.store().await.engine().clone());
     let store = Store::with_engine(gated.clone(), StoreOptions::default());
     let appends = join_all((0..5).map(|n| store.append(one(&format!("s{n}"), 0, "x"))));
     let (done, ()) = tokio::join!(appends, async {
@@ -151,7 +151,7 @@ pub async fn closing_commits_what_waits_and_takes_no_more(db: Fresh) {
 }
 
 pub async fn a_failed_transaction_fails_its_appends_and_no_others(db: Fresh) {
-    let gated = Gated::open(db.store().await.engine().clone());
+    let gated = doubles::open(db.store().await.engine().clone());
     let store = Store::with_engine(gated.clone(), StoreOptions::default());
     gated.broken.store(true, Ordering::SeqCst);
     let refused = store.append(one("a", 0, "x")).await.unwrap_err();
@@ -216,7 +216,7 @@ pub async fn connections_that_were_cut_are_made_again(db: Fresh) {
 }
 
 pub async fn what_the_database_refuses_does_not_take_its_neighbours_with_it(db: Fresh) {
-    let gated = Gated::closed(db.store().await.engine().clone());
+    let gated = doubles::closed(db.store().await.engine().clone());
     let store = Store::with_engine(gated.clone(), StoreOptions::default());
     let mut poison = one("poison", 0, "x");
     poison.streams[0].events[0].kind = "nul\0".into();

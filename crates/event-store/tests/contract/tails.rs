@@ -6,7 +6,7 @@ use event_store::{Position, Store, StoreOptions};
 use futures::poll;
 
 use super::{
-    doubles::Gated,
+    doubles,
     harness::{Fresh, any, payloads, positions, take},
 };
 
@@ -33,7 +33,7 @@ pub async fn a_tail_gives_everything_once_and_in_order(db: Fresh) {
 
 pub async fn a_tail_without_wake_ups_gets_everything_by_polling(db: Fresh) {
     let options = StoreOptions { poll_interval: Duration::from_millis(10), ..StoreOptions::default() };
-    let deaf = Store::with_engine(Gated::open(db.store().await.engine().clone()), options);
+    let deaf = Store::with_engine(doubles::open(db.store().await.engine().clone()), options);
     let elsewhere = db.store().await;
     let mut tail = deaf.tail(Position(0));
     let (seen, ()) = tokio::join!(take(&mut tail, 6), async {
@@ -86,7 +86,7 @@ pub async fn waiting_for_a_position_ends_when_it_is_passed(db: Fresh) {
         store.append(any("a", "2")).await.unwrap();
     });
     let polling = StoreOptions { poll_interval: Duration::from_millis(10), ..StoreOptions::default() };
-    let deaf = Store::with_engine(Gated::open(store.engine().clone()), polling);
+    let deaf = Store::with_engine(doubles::open(store.engine().clone()), polling);
     tokio::join!(deaf.appended_after(Position(2)), async {
         store.append(any("a", "3")).await.unwrap();
     });

@@ -1,19 +1,15 @@
 //! Doubles: an engine and a log that fail on purpose, and a log that gives partitions to everybody.
 
 use std::{
-    any::Any,
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use event_store::{
-    Append, Engine, ListQuery, Listed, LogOffset, Page, ParkedKey, ParkedRecord, Position, Recorded, Store,
-    StoreError, StoreOptions, StreamId, Timer, Verdict,
-};
+use event_store::{Append, Engine, Store, StoreError, StoreOptions, Verdict};
 use messaging::{ConsumedLog, EventLog, LogError, Message, Subscription, TopicSpec};
-use types::{Timestamp, fresh_uuid};
+use testkit::{Intercept, Intercepted};
+use types::fresh_uuid;
 
 /// What happens to a commit that moves an offset of a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +22,8 @@ pub enum Fault {
     Pass,
 }
 
-/// An engine whose commits fail as planned, and then no more.
-pub struct FaultyEngine {
-    inner: Arc<dyn Engine>,
+/// Commits that fail as planned, and then no more.
+struct Planned {
     plan: Mutex<VecDeque<Fault>>,
     /// What happens when the plan is done.
     then: Fault,
@@ -37,13 +32,13 @@ pub struct FaultyEngine {
 /// The store behind another that fails.
 pub fn faulty(store: &Store, plan: &[Fault], then: Fault) -> Store {
     let plan = Mutex::new(plan.iter().copied().collect());
-    let engine = Arc::new(FaultyEngine { inner: store.engine().clone(), plan, then });
+    let engine = Intercepted::with(store.engine().clone(), Planned { plan, then });
     Store::with_engine(engine, StoreOptions::default())
 }
 
 #[async_trait]
-impl Engine for FaultyEngine {
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+impl Intercept for Planned {
+    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
         let fault = if appends.iter().all(|append| append.offsets.is_empty()) {
             Fault::Pass
         } else {
@@ -51,77 +46,13 @@ impl Engine for FaultyEngine {
         };
         match fault {
             Fault::Refuse => Err(StoreError::unavailable("refused on purpose")),
-            Fault::Pass => self.inner.commit(appends).await,
+            Fault::Pass => inner.commit(appends).await,
             Fault::LoseAnswer => {
-                self.inner.commit(appends).await?;
+                inner.commit(appends).await?;
                 Err(StoreError::unavailable("answer lost on purpose"))
             }
         }
     }
-
-    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
-        self.inner.load(streams).await
-    }
-
-    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.inner.read(after, limit).await
-    }
-
-    async fn head(&self) -> Result<Position, StoreError> {
-        self.inner.head().await
-    }
-
-    async fn claims(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.inner.claims(keys).await
-    }
-
-    async fn offsets(&self, consumer: &str) -> Result<Vec<LogOffset>, StoreError> {
-        self.inner.offsets(consumer).await
-    }
-
-    async fn due_timers(&self, now: Timestamp, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        self.inner.due_timers(now, limit).await
-    }
-
-    async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_timer().await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<Page<Listed>, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn parked(
-        &self,
-        consumer: Option<&str>,
-        after: Option<(&str, i32, i64)>,
-        limit: usize,
-    ) -> Result<Page<ParkedRecord>, StoreError> {
-        self.inner.parked(consumer, after, limit).await
-    }
-
-    async fn parked_of_key(&self, key: &ParkedKey, limit: usize) -> Result<Vec<ParkedRecord>, StoreError> {
-        self.inner.parked_of_key(key, limit).await
-    }
-
-    async fn parked_keys(
-        &self,
-        consumer: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
-        self.inner.parked_keys(consumer, topic, partition).await
-    }
-
-    async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
-        self.inner.try_lock(name).await
-    }
-
-    async fn hinted(&self) {
-        self.inner.hinted().await;
-    }
-
-    async fn close(&self) {}
 }
 
 /// A log in front of another.

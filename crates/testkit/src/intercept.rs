@@ -1,0 +1,122 @@
+//! An engine with something of a test's own between the store and a real one.
+
+use std::{any::Any, ops::Deref, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use event_store::{
+    Append, Engine, ListQuery, Listed, LogOffset, Page, ParkedKey, ParkedRecord, Position, Recorded,
+    StoreError, StreamId, Timer, Verdict,
+};
+use types::Timestamp;
+
+/// What stands between.
+#[async_trait]
+pub trait Intercept: Send + Sync + 'static {
+    /// What becomes of a commit.
+    ///
+    /// # Errors
+    /// What the store shall see.
+    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError>;
+
+    /// Whether hints of the database arrive.
+    fn hears(&self) -> bool {
+        true
+    }
+}
+
+/// A real engine behind what stands between. What it reads is always right.
+pub struct Intercepted<I> {
+    inner: Arc<dyn Engine>,
+    between: I,
+}
+
+impl<I: Intercept> Intercepted<I> {
+    /// Puts it in front of that engine.
+    #[must_use]
+    pub fn with(inner: Arc<dyn Engine>, between: I) -> Arc<Self> {
+        Arc::new(Self { inner, between })
+    }
+}
+
+impl<I> Deref for Intercepted<I> {
+    type Target = I;
+    fn deref(&self) -> &I {
+        &self.between
+    }
+}
+
+#[async_trait]
+impl<I: Intercept> Engine for Intercepted<I> {
+    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+        self.between.commit(&*self.inner, appends).await
+    }
+
+    async fn load(&self, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
+        self.inner.load(streams).await
+    }
+
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+        self.inner.read(after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.inner.head().await
+    }
+
+    async fn claims(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.inner.claims(keys).await
+    }
+
+    async fn offsets(&self, consumer: &str) -> Result<Vec<LogOffset>, StoreError> {
+        self.inner.offsets(consumer).await
+    }
+
+    async fn due_timers(&self, now: Timestamp, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        self.inner.due_timers(now, limit).await
+    }
+
+    async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_timer().await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Listed>, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn parked(
+        &self,
+        consumer: Option<&str>,
+        after: Option<(&str, i32, i64)>,
+        limit: usize,
+    ) -> Result<Page<ParkedRecord>, StoreError> {
+        self.inner.parked(consumer, after, limit).await
+    }
+
+    async fn parked_of_key(&self, key: &ParkedKey, limit: usize) -> Result<Vec<ParkedRecord>, StoreError> {
+        self.inner.parked_of_key(key, limit).await
+    }
+
+    async fn parked_keys(
+        &self,
+        consumer: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
+        self.inner.parked_keys(consumer, topic, partition).await
+    }
+
+    async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
+        self.inner.try_lock(name).await
+    }
+
+    async fn hinted(&self) {
+        if !self.between.hears() {
+            std::future::pending::<()>().await;
+        }
+        self.inner.hinted().await;
+    }
+
+    /// The engine behind belongs to whoever made it, and stays open.
+    async fn close(&self) {}
+}
