@@ -17,7 +17,7 @@ use proto::{
     identity::v1 as told,
     participant::v1::{Acknowledgement, SignedAcknowledgement},
 };
-use types::{CancellationId, SubjectId, fresh_uuid};
+use types::{CancellationId, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{
     app::metadata,
@@ -53,7 +53,12 @@ impl Acknowledgements {
         Self { shell, parsed: RwLock::default() }
     }
 
-    fn acknowledge(&self, case: &Case, signed: &SignedAcknowledgement) -> Result<Outcome, Poison> {
+    fn acknowledge(
+        &self,
+        case: &Case,
+        signed: &SignedAcknowledgement,
+        now: Timestamp,
+    ) -> Result<Outcome, Poison> {
         let claimed = Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|e| undecodable(&e))?;
         let entry = case.request.roster.iter().find(|entry| entry.name.as_str() == claimed.participant);
         let entry =
@@ -67,7 +72,7 @@ impl Acknowledgements {
         }
         let answer = wire::answer(&acknowledgement, signed).map_err(|e| undecodable(&e))?;
         let state = Some(Box::new(case.clone()));
-        match self.shell.carry_out(state, Command::Acknowledge(answer)) {
+        match self.shell.carry_out(state, Command::Acknowledge(answer), now) {
             Ok(outcome) => Ok(outcome),
             Err(Rejection::UnknownParticipant(_)) => {
                 Err(Poison::new("UNKNOWN_PARTICIPANT", "not on the roster"))
@@ -93,14 +98,14 @@ impl Acknowledgements {
     }
 
     fn record(
-        &self,
         stream: StreamId,
         expected: Expectation,
         cause: &str,
         events: Vec<NewEvent>,
+        at: Timestamp,
     ) -> StreamEvents {
         let metadata = metadata(ACTOR.into(), cause, stream.as_str());
-        StreamEvents { stream, expected, metadata, at: self.shell.clock.now(), events }
+        StreamEvents { stream, expected, metadata, at, events }
     }
 }
 
@@ -152,35 +157,48 @@ impl Handler for Acknowledgements {
     fn decide(&self, record: &Record, streams: &Streams<'_, Self::State>) -> Result<Decision, Undecided> {
         let cause = record.header(messaging::CE_ID).unwrap_or_default();
         let mut decision = Decision::default();
+        let now = self.shell.clock.now();
         match read(record)? {
             Told::Acknowledgement(id, signed) => {
                 let stream = streams::of_case(&id);
                 let Some(case) = &streams.get(&stream)?.case else {
                     return Err(Poison::new("UNKNOWN_CANCELLATION", "there is no such cancellation").into());
                 };
-                let outcome = self.acknowledge(case, &signed)?;
+                let outcome = self.acknowledge(case, &signed, now)?;
                 decision.listings.extend(outcome.listing);
                 if outcome.closes_subject {
                     let subject = streams::of_subject(&case.request.subject);
                     let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: id.to_string() });
-                    decision.events.push(self.record(subject, Expectation::Any, cause, new_event(closed)));
+                    decision.events.push(Self::record(
+                        subject,
+                        Expectation::Any,
+                        cause,
+                        new_event(closed),
+                        now,
+                    ));
                 }
                 if !outcome.events.is_empty() {
-                    decision.events.push(self.record(stream, Expectation::AsLoaded, cause, outcome.events));
+                    decision.events.push(Self::record(
+                        stream,
+                        Expectation::AsLoaded,
+                        cause,
+                        outcome.events,
+                        now,
+                    ));
                 }
             }
             Told::Subject(id, known) => {
                 let stream = streams::of_subject(&id);
                 if streams.get(&stream)?.subject.is_none() {
                     let events = new_event(Encoded::of(&known));
-                    decision.events.push(self.record(stream, Expectation::AsLoaded, cause, events));
+                    decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
                 }
             }
             Told::TokenKey(jwk_json) => {
                 let stream = streams::of_token_keys();
                 if !streams.get(&stream)?.keys.contains(&jwk_json) {
                     let events = new_event(Encoded::of(&pb::TokenKeyKnown { jwk_json }));
-                    decision.events.push(self.record(stream, Expectation::AsLoaded, cause, events));
+                    decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
                 }
             }
             Told::Other => {}

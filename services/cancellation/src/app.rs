@@ -76,6 +76,7 @@ impl Cancellations {
         let sealed_reason = self.seal(&id, new.reason).await?;
         for _ in 0..ATTEMPTS_MAX {
             let (subject, version) = self.subject(&new.subject).await?;
+            let at = self.shell.clock.now();
             let request = Request {
                 id: id.clone(),
                 subject: new.subject.clone(),
@@ -87,9 +88,9 @@ impl Cancellations {
                 tokens_required: selection.tokens_required,
                 channel: new.channel.clone(),
                 sealed_reason: sealed_reason.clone(),
-                at: self.shell.clock.now(),
+                at,
             };
-            let outcome = self.shell.carry_out(None, Command::Request(request))?;
+            let outcome = self.shell.carry_out(None, Command::Request(request), at)?;
             let mut append = self.to_append(&outcome, &id, 0, &caller.name, &new.request_id);
             append.claims.push(claim.claim(id.as_str()));
             append.guards.push(Guard { stream: streams::of_subject(&new.subject), version });
@@ -171,7 +172,8 @@ impl Cancellations {
         for _ in 0..ATTEMPTS_MAX {
             let (case, version) = self.load(change.id).await?;
             let blockers = wire::blockers(&case);
-            let outcome = match self.shell.carry_out(Some(case), command(self.shell.clock.now())) {
+            let at = self.shell.clock.now();
+            let outcome = match self.shell.carry_out(Some(case), command(at), at) {
                 Ok(outcome) => outcome,
                 Err(Rejection::Blocked) => return Err(Error::Blocked(blockers)),
                 Err(other) => return Err(other.into()),
@@ -214,7 +216,7 @@ impl Cancellations {
                 stream: streams::of_case(id),
                 expected: Expected::Exactly(version),
                 metadata,
-                at: self.shell.clock.now(),
+                at: outcome.at,
                 events: outcome.events.clone(),
             });
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use event_store::{Listing, NewEvent};
 use keys::SigningKey;
 use prost::Message as _;
-use types::{Clock, Scope};
+use types::{Clock, Scope, Timestamp};
 
 use crate::{
     domain::{Case, Command, Event, Rejection, State, Want, decide, evolve},
@@ -14,8 +14,11 @@ use crate::{
 };
 
 /// What a command led to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outcome {
+    /// When it happened. The store records its events with this moment, so that what was decided,
+    /// sealed and answered tells the same one.
+    pub(crate) at: Timestamp,
     /// The cancellation after it.
     pub(crate) state: State,
     /// The new facts, as the store takes them.
@@ -34,9 +37,15 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn carry_out(&self, state: State, command: Command) -> Result<Outcome, Rejection> {
+    /// `at` is the moment that the command has, if it has one.
+    pub(crate) fn carry_out(
+        &self,
+        state: State,
+        command: Command,
+        at: Timestamp,
+    ) -> Result<Outcome, Rejection> {
         let phase_before = state.as_ref().map(|case| case.phase);
-        let mut outcome = Outcome { state, ..Outcome::default() };
+        let mut outcome = Outcome { at, state, events: Vec::new(), listing: None, closes_subject: false };
         let mut next = Some(command);
         while let Some(command) = next {
             let events = decide(&outcome.state, command)?;
@@ -44,7 +53,7 @@ impl Shell {
             for event in events {
                 outcome.add(event);
             }
-            next = outcome.state.as_ref().filter(|_| more).and_then(|case| self.supply(case));
+            next = outcome.state.as_ref().filter(|_| more).and_then(|case| self.supply(case, at));
         }
         outcome.listing = outcome
             .state
@@ -54,13 +63,10 @@ impl Shell {
         Ok(outcome)
     }
 
-    fn supply(&self, case: &Case) -> Option<Command> {
+    fn supply(&self, case: &Case, now: Timestamp) -> Option<Command> {
         Some(match case.wants()? {
             Want::Quote => Command::Quote { digest: quote::digest(&quote::content(case).encode_to_vec()) },
-            Want::Receipt => {
-                let now = self.clock.now();
-                Command::Seal { receipt: receipt::seal(case, now, &self.receipt_key), now }
-            }
+            Want::Receipt => Command::Seal { receipt: receipt::seal(case, now, &self.receipt_key), now },
         })
     }
 }

@@ -28,6 +28,8 @@ async fn a_closed_account_is_proven_and_takes_no_more_writes() {
     let receipt = cancellation::receipt::verify(&jws, &keys).unwrap();
     assert_eq!(receipt.cancellation_id, completed.cancellation_id);
     assert_eq!(receipt.acknowledgements.len(), 5);
+    let ended_at = types::Timestamp::from_proto(completed.ended_at.as_ref().unwrap()).unwrap();
+    assert_eq!(receipt.completed_at, ended_at.to_string(), "one moment, wherever it is told");
 
     let late = wallet::RecordBalanceRequest {
         subject_id: subject.clone(),
