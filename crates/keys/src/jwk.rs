@@ -33,13 +33,27 @@ pub enum JwkError {
 pub struct Jwk {
     kid: String,
     public: PublicKey,
+    owner: Option<String>,
 }
 
 impl Jwk {
     /// The key under its thumbprint.
     #[must_use]
     pub fn new(public: PublicKey) -> Self {
-        Self { kid: public.thumbprint(), public }
+        Self { kid: public.thumbprint(), public, owner: None }
+    }
+
+    /// The same key, said to be somebody's.
+    #[must_use]
+    pub fn owned_by(self, owner: &str) -> Self {
+        Self { owner: Some(owner.into()), ..self }
+    }
+
+    /// Whose it is, where that is said: the private member `exeunt_owner`. It is as good as where
+    /// the key was got from.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
     /// Reads one key. One without `kid` goes by its thumbprint.
@@ -92,6 +106,12 @@ impl JwkSet {
         self.keys.iter().find(|jwk| jwk.kid == kid).map(|jwk| &jwk.public)
     }
 
+    /// The keys of that owner.
+    #[must_use]
+    pub fn of(&self, owner: &str) -> Self {
+        self.keys.iter().filter(|jwk| jwk.owner() == Some(owner)).cloned().collect()
+    }
+
     /// As JSON on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -117,6 +137,8 @@ struct Raw {
     usage: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alg: Option<String>,
+    #[serde(rename = "exeunt_owner", skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
     #[serde(default, skip_serializing)]
     d: Option<serde::de::IgnoredAny>,
 }
@@ -151,7 +173,7 @@ impl TryFrom<Raw> for Jwk {
         let bytes = URL_SAFE_NO_PAD.decode(&raw.x).map_err(|_| JwkError::Key)?;
         let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| JwkError::Key)?;
         let public = PublicKey::from_bytes(&bytes).ok_or(JwkError::Key)?;
-        Ok(Self { kid: raw.kid.unwrap_or_else(|| public.thumbprint()), public })
+        Ok(Self { kid: raw.kid.unwrap_or_else(|| public.thumbprint()), public, owner: raw.owner })
     }
 }
 
@@ -164,6 +186,7 @@ impl From<Jwk> for Raw {
             x: URL_SAFE_NO_PAD.encode(jwk.public.as_bytes()),
             usage: Some("sig".into()),
             alg: Some("EdDSA".into()),
+            owner: jwk.owner,
             d: None,
         }
     }
@@ -188,6 +211,17 @@ mod tests {
     /// RFC 8037 appendix A.2.
     const RFC8037: &str =
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    #[test]
+    fn a_set_tells_whose_keys_are_whose() {
+        let key = |seed| SigningKey::from_seed([seed; 32]).jwk();
+        let set: JwkSet =
+            [key(1), key(2).owned_by("wallet"), key(2).owned_by("payscore")].into_iter().collect();
+        let set = JwkSet::parse(&set.to_json()).unwrap();
+        assert_eq!(set.of("wallet").keys, [key(2).owned_by("wallet")]);
+        assert!(set.of("wallet").find(key(1).kid()).is_none());
+        assert_eq!(set.of("nobody"), JwkSet::default());
+    }
 
     #[test]
     fn a_key_without_id_goes_by_its_thumbprint() {

@@ -53,7 +53,8 @@ pub struct Options {
     pub member: Arc<str>,
     /// What receipts are sealed with.
     pub receipt_key: Arc<SigningKey>,
-    /// Keys that sealed or signed before and do so no more.
+    /// Keys that sealed or signed before and do so no more, as `GetKeys` gave them: one that does not
+    /// say whose it is proves nothing.
     pub retired_keys: Vec<Jwk>,
     /// Where the keys of free text lie.
     pub vault: Arc<Vault>,
@@ -135,11 +136,13 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
 }
 
 fn jwks(receipt_key: &SigningKey, roster: &Roster, retired: Vec<Jwk>) -> Jwks {
-    let mut keys = vec![receipt_key.jwk()];
-    let participants =
-        roster.entries().flat_map(|entry| &entry.keys).filter_map(|json| Jwk::parse(json).ok());
+    let mut keys = vec![receipt_key.jwk().owned_by(receipt::SEALERS)];
+    let participants = roster.entries().flat_map(|entry| {
+        let parsed = entry.keys.iter().filter_map(|json| Jwk::parse(json).ok());
+        parsed.map(|key| key.owned_by(entry.name.as_str()))
+    });
     for key in participants.chain(retired) {
-        if !keys.iter().any(|known| known.kid() == key.kid()) {
+        if !keys.iter().any(|known| known.kid() == key.kid() && known.owner() == key.owner()) {
             keys.push(key);
         }
     }

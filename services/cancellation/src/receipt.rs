@@ -18,6 +18,9 @@ use crate::{
 /// The JWS header's `typ`.
 pub const TYPE: &str = "exeunt-receipt+jws";
 
+/// Whose the keys are that seal receipts. No participant can have this name.
+pub const SEALERS: &str = "exeunt:receipts";
+
 /// What a receipt says, as its JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -159,13 +162,17 @@ pub enum VerifyError {
 /// Checks a receipt with nothing but public keys: its seal, every acknowledgement's signature, and
 /// that everybody on the roster finished this very cancellation.
 ///
-/// `keys` is what `GetKeys` gives.
+/// `keys` is what `GetKeys` gives: each key says whose it is, so that no participant's passes for
+/// another's, or for the coordinator's.
 ///
 /// # Errors
 /// [`VerifyError`] with everything that does not hold.
 pub fn verify(receipt_jws: &str, keys: &JwkSet) -> Result<Receipt, VerifyError> {
-    let verified = jws::verify(receipt_jws.trim(), keys).and_then(|verified| verified.of_type(TYPE));
-    let verified = verified.map_err(VerifyError::Seal)?;
+    let verified = jws::verify(receipt_jws.trim(), &keys.of(SEALERS));
+    let verified = verified.and_then(|verified| verified.of_type(TYPE)).map_err(|error| match error {
+        jws::JwsError::UnknownKid(kid) if keys.find(&kid).is_some() => VerifyError::SealKey,
+        other => VerifyError::Seal(other),
+    })?;
     let receipt: Receipt = serde_json::from_slice(&verified.payload)?;
     let mut faults = Vec::new();
     if receipt.roster.is_empty() {
@@ -186,11 +193,6 @@ pub fn verify(receipt_jws: &str, keys: &JwkSet) -> Result<Receipt, VerifyError> 
     {
         faults.push(format!("{} is not on the roster", stranger.participant));
     }
-    // A participant's key must not pass for the coordinator's, nor the other way round.
-    let sealed_by = verified.header.kid.unwrap_or_default();
-    if receipt.acknowledgements.iter().any(|signed| signed.kid == sealed_by) {
-        return Err(VerifyError::SealKey);
-    }
     if faults.is_empty() { Ok(receipt) } else { Err(VerifyError::Acknowledgements(faults)) }
 }
 
@@ -202,7 +204,8 @@ fn check(receipt: &Receipt, signed: &SignedAnswer, keys: &JwkSet) -> Result<(), 
         signature: bytes(&signed.signature)?,
         kid: signed.kid.clone(),
     };
-    let answer = contract::verify(&message, keys).map_err(|error| error.to_string())?;
+    let own = keys.of(&signed.participant);
+    let answer = contract::verify(&message, &own).map_err(|error| error.to_string())?;
     let told = [
         (answer.cancellation_id == receipt.cancellation_id, "is about another cancellation"),
         (answer.subject_id == receipt.subject_id, "is about another subject"),
@@ -214,5 +217,88 @@ fn check(receipt: &Receipt, signed: &SignedAnswer, keys: &JwkSet) -> Result<(), 
     match told.iter().find(|(holds, _)| !holds) {
         Some((_, fault)) => Err((*fault).to_owned()),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_seed([seed; 32])
+    }
+
+    /// The coordinator's key, and those of two participants; the second has two.
+    fn keys() -> JwkSet {
+        let own = |seed, owner| key(seed).jwk().owned_by(owner);
+        [own(1, SEALERS), own(2, "wallet"), own(3, "partner"), own(4, "partner")].into_iter().collect()
+    }
+
+    fn answer(participant: &str, key: &SigningKey) -> SignedAnswer {
+        let outcome = contract_pb::Outcome::Done;
+        let signed = contract::sign(
+            &contract_pb::Acknowledgement {
+                cancellation_id: "can_1".into(),
+                subject_id: "sbj_1".into(),
+                participant: participant.into(),
+                kind: contract_pb::InstructionKind::Execute.into(),
+                outcome: outcome.into(),
+                ..Default::default()
+            },
+            key,
+        );
+        SignedAnswer {
+            participant: participant.into(),
+            outcome: outcome.as_str_name().into(),
+            signed: URL_SAFE_NO_PAD.encode(&signed.acknowledgement),
+            signature: URL_SAFE_NO_PAD.encode(&signed.signature),
+            kid: signed.kid,
+        }
+    }
+
+    fn sealed(acknowledgements: Vec<SignedAnswer>, by: &SigningKey) -> String {
+        let receipt = Receipt {
+            format: 1,
+            version: 1,
+            cancellation_id: "can_1".into(),
+            subject_id: "sbj_1".into(),
+            scope: vec!["wholeAccount".into()],
+            requested_at: String::new(),
+            completed_at: String::new(),
+            quote_digest: String::new(),
+            roster: acknowledgements.iter().map(|signed| signed.participant.clone()).collect(),
+            acknowledgements,
+        };
+        jws::sign(by, TYPE, &serde_json::to_vec(&receipt).unwrap())
+    }
+
+    #[test]
+    fn a_receipt_holds_when_the_coordinator_sealed_what_each_participant_signed() {
+        let all = vec![answer("wallet", &key(2)), answer("partner", &key(3))];
+        verify(&sealed(all, &key(1)), &keys()).unwrap();
+    }
+
+    #[test]
+    fn a_participant_cannot_seal_a_receipt_though_it_has_a_key_that_signs_nothing_in_it() {
+        let all = vec![answer("wallet", &key(2)), answer("partner", &key(3))];
+        for others in [all, vec![answer("wallet", &key(2))], vec![answer("partner", &key(3))]] {
+            let refused = verify(&sealed(others, &key(4)), &keys());
+            assert!(matches!(refused, Err(VerifyError::SealKey)), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_acknowledges_for_another() {
+        for seed in [1, 3, 9] {
+            let refused = verify(&sealed(vec![answer("wallet", &key(seed))], &key(1)), &keys());
+            assert!(matches!(refused, Err(VerifyError::Acknowledgements(_))), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_do_not_say_whose_they_are_prove_nothing() {
+        let nobodys: JwkSet = [key(1).jwk(), key(2).jwk()].into_iter().collect();
+        let refused = verify(&sealed(vec![answer("wallet", &key(2))], &key(1)), &nobodys);
+        assert!(matches!(refused, Err(VerifyError::SealKey)), "{refused:?}");
     }
 }
