@@ -141,7 +141,8 @@ impl Roster {
         self.members.iter().map(|member| &member.entry)
     }
 
-    /// Who must acknowledge that scope; `None` for a named one that the file does not have.
+    /// Who must acknowledge that scope; `None` for a named one that the file does not have, and for
+    /// items of which one is nobody's.
     #[must_use]
     pub fn select(&self, scope: &Scope) -> Option<Selection> {
         let (name, items) = match scope {
@@ -151,6 +152,14 @@ impl Roster {
             Scope::Named(name) => (name.as_str(), None),
         };
         let rule = self.scopes.get(name)?;
+        // An item that is nobody's would be told as ended by those who take part in every scope.
+        let owned = |kind: ItemKind| {
+            let members = self.members.iter().filter(|member| member.scopes.contains(name));
+            members.flat_map(|member| &member.entry.item_kinds).any(|own| *own == kind)
+        };
+        if items.is_some_and(|items| items.iter().any(|item| !owned(item.kind))) {
+            return None;
+        }
         let concerned = |entry: &Entry| match items {
             None => true,
             Some(items) => {
@@ -274,9 +283,11 @@ mod tests {
             (names(&whole), whole.tokens_required, whole.gates_none),
             (vec!["first", "second"], 2, false)
         );
-        let item = Item { kind: ItemKind::Subscription, id: "sub_1".into(), action: Action::EndNow };
-        let selected = roster.select(&Scope::Selected(vec![item])).unwrap();
+        let item_of = |id: &str| Item { kind: ItemKind::Subscription, id: id.into(), action: Action::EndNow };
+        let selected = roster.select(&Scope::Selected(vec![item_of("sub_1")])).unwrap();
         assert_eq!(names(&selected), ["first", "second"]);
+        let nobodys = Item { kind: ItemKind::FacePayment, id: String::new(), action: Action::Disable };
+        assert_eq!(roster.select(&Scope::Selected(vec![item_of("sub_1"), nobodys])), None);
         let fast = roster.select(&Scope::Named("fast".into())).unwrap();
         assert_eq!((names(&fast), fast.gates_none), (vec!["first"], true));
         assert_eq!(roster.select(&Scope::Named("slow".into())), None);

@@ -108,6 +108,9 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
         Kind::Execute => progress.execute_epoch == Some(answer.epoch),
         Kind::Freeze | Kind::Undo => false,
     };
+    if told && answer.outcome == Outcome::Superseded && !progress.is_finished() {
+        return Ok(again(case, &answer));
+    }
     let news = (answer.epoch, answer.revision) > progress.last && answer.outcome != Outcome::Superseded;
     // Kafka redelivers and participants repeat themselves: only a higher answer to what was asked
     // changes anything.
@@ -128,6 +131,20 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
         follow(&after, at)
     });
     Ok(events)
+}
+
+/// The participant has seen a later round than any that stands here, which a restored database has
+/// forgotten. The same round under a higher number is answered, sooner or later.
+fn again(case: &Case, answer: &Answer) -> Vec<Event> {
+    let epoch = case.epoch.saturating_add(1);
+    let participants = match answer.kind {
+        _ if answer.epoch != case.epoch => Vec::new(),
+        Kind::Execute if case.phase == Phase::Executing => case.ready(epoch),
+        Kind::Assess => case.unfinished(),
+        Kind::Execute | Kind::Freeze | Kind::Undo => Vec::new(),
+    };
+    let told = Event::Instructed { kind: answer.kind, epoch, participants: participants.clone() };
+    if participants.is_empty() { Vec::new() } else { vec![told] }
 }
 
 /// What follows by itself from the state that an answer left.

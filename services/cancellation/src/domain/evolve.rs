@@ -1,7 +1,7 @@
 //! Applies facts.
 
 use super::{
-    Answer, Event, Kind,
+    Answer, Event, Kind, Outcome,
     state::{Case, Confirmation, Phase, Progress, State},
 };
 
@@ -104,7 +104,8 @@ fn acknowledged(case: &mut Case, answer: Answer) {
     progress.last = progress.last.max((answer.epoch, answer.revision));
     match answer.kind {
         Kind::Assess => {
-            let same = progress.assessment.as_ref().is_some_and(|before| before.digest == answer.digest);
+            let same = answer.outcome == Outcome::Assessed
+                && progress.assessment.as_ref().is_some_and(|before| before.digest == answer.digest);
             progress.assessment = Some(answer);
             // What the subject was asked to accept is no longer what will happen.
             if case.phase == Phase::AwaitingConfirmation && !same {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::{ItemKind, ParticipantName, Timestamp};
 
-use super::{Answer, Digest, Request};
+use super::{Answer, Digest, Outcome, Request};
 
 /// A cancellation, or none yet. Boxed, since it travels by value.
 pub type State = Option<Box<Case>>;
@@ -62,7 +62,7 @@ impl Phase {
 pub struct Progress {
     /// The round in which it was last told to assess.
     pub assess_epoch: Option<u32>,
-    /// Its assessment of that round.
+    /// Its last answer to that: its assessment, or why there is none yet.
     pub assessment: Option<Answer>,
     /// The round in which it was last told to execute.
     pub execute_epoch: Option<u32>,
@@ -73,6 +73,13 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Has assessed. Who answers that it waits or fails has not, and what nobody assessed nobody can
+    /// accept.
+    #[must_use]
+    pub fn is_assessed(&self) -> bool {
+        self.assessment.as_ref().is_some_and(|answer| answer.outcome == Outcome::Assessed)
+    }
+
     /// Has a successful terminal acknowledgement.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -151,7 +158,7 @@ impl Case {
     }
 
     pub(super) fn all_assessed(&self) -> bool {
-        self.progress.iter().all(|progress| progress.is_finished() || progress.assessment.is_some())
+        self.progress.iter().all(|progress| progress.is_finished() || progress.is_assessed())
     }
 
     fn unfinished_assessments(&self) -> impl Iterator<Item = &Answer> {

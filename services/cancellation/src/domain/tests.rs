@@ -302,12 +302,45 @@ fn a_failure_completes_nothing() {
 #[test]
 fn repeated_late_and_superseded_answers_change_nothing() {
     given(quoted()).when(Command::Acknowledge(assessed("a"))).then([]);
-    let superseded = answer("a", Kind::Execute, 2, Outcome::Superseded);
+    let superseded = answer("a", Kind::Assess, 1, Outcome::Superseded);
     given(executing()).when(Command::Acknowledge(superseded)).then([]);
     given(executing()).when(Command::Acknowledge(Answer { revision: 2, ..assessed("b") })).then([]);
     // Nobody told `b` to execute yet, and no round 7 was ever sent.
     given(executing()).when(Command::Acknowledge(done("b"))).then([]);
     given(executing()).when(Command::Acknowledge(Answer { epoch: 7, ..done("a") })).then([]);
+}
+
+#[test]
+fn a_round_that_a_restored_database_has_forgotten_is_told_again_under_a_higher_number() {
+    let superseded = |kind, epoch| Command::Acknowledge(answer("a", kind, epoch, Outcome::Superseded));
+    let again = instructed(Kind::Execute, 3, &["a"]);
+    given(executing()).when(superseded(Kind::Execute, 2)).then([again.clone()]);
+    let history = after(executing(), [again]);
+    given(history.clone()).when(superseded(Kind::Execute, 2)).then([]);
+    given(history.clone()).when(superseded(Kind::Execute, 3)).then([instructed(Kind::Execute, 4, &["a"])]);
+    let done = Answer { epoch: 3, ..done("a") };
+    let told = [Event::Acknowledged(done.clone()), instructed(Kind::Execute, 3, &["b", "c"])];
+    given(history).when(Command::Acknowledge(done)).then(told);
+    let again = instructed(Kind::Assess, 2, &["a", "b", "c", "d"]);
+    given(requested()).when(superseded(Kind::Assess, 1)).then([again]);
+}
+
+#[test]
+fn who_answers_assess_with_anything_but_an_assessment_has_not_assessed() {
+    for outcome in [Outcome::Accepted, Outcome::Waiting, Outcome::Failed, Outcome::Done, Outcome::Changed] {
+        let answered = Answer { digest: None, assessed_at: None, ..answer("a", Kind::Assess, 1, outcome) };
+        let history = after(requested(), [Event::Acknowledged(answered.clone())]);
+        let history = after(history, ["b", "c", "d"].map(|by| Event::Acknowledged(assessed(by))));
+        let case = given(history.clone()).0.unwrap();
+        assert_eq!((case.phase, case.wants()), (Phase::Assessing, None), "{outcome:?}");
+        let late = Answer { revision: 2, ..assessed("a") };
+        let case = given(after(history, [Event::Acknowledged(late)])).0.unwrap();
+        assert_eq!(case.wants(), Some(Want::Quote));
+        // What was assessed and is no more takes the quote back.
+        let withdrawn = Answer { revision: 2, digest: Some([b'a'; 32]), ..answered };
+        let case = given(after(quoted(), [Event::Acknowledged(withdrawn)])).0.unwrap();
+        assert_eq!((case.phase, case.quote, case.wants()), (Phase::Assessing, None, None));
+    }
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
         scope: Some(wire::scope(&request.scope)),
         state: state_of(case.phase).into(),
         blockers: if executing { Vec::new() } else { blockers(case) },
-        quote: (case.quote.is_some() || case.confirmation.is_some()).then(|| quoted(case)),
+        // While a new round of assessments gathers, what was confirmed before is no quote any more.
+        quote: (case.quote.is_some() || (executing && case.confirmation.is_some())).then(|| quoted(case)),
         participants: case
             .participants()
             .map(|(entry, progress)| participant_of(case, entry, progress))
@@ -106,9 +107,11 @@ fn participant_state(case: &Case, progress: &Progress) -> pb::ParticipantState {
         return pb::ParticipantState::Finished;
     }
     if case.phase != Phase::Executing {
-        return match progress.assessment {
-            Some(_) => pb::ParticipantState::Assessed,
-            None => pb::ParticipantState::Assessing,
+        return match progress.assessment.as_ref().map(|answer| answer.outcome) {
+            Some(Outcome::Assessed) => pb::ParticipantState::Assessed,
+            Some(Outcome::Waiting) => pb::ParticipantState::Waiting,
+            Some(Outcome::Failed) => pb::ParticipantState::Failed,
+            Some(_) | None => pb::ParticipantState::Assessing,
         };
     }
     match progress.execution.as_ref().map(|answer| answer.outcome) {
