@@ -90,3 +90,21 @@ async fn a_running_participant_fires_by_itself_more_than_one_rounds_worth() {
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn more_timers_that_cannot_be_fired_than_a_round_has_stand_in_no_others_way() {
+    let world = World::new().await;
+    for _ in 0..210 {
+        let strange = world.subject(alarm(1)).await;
+        world.spoil(&strange, "toy.v9.Strange", 1).await;
+    }
+    let well = world.subject(alarm(2)).await;
+    let runtime = Runtime::new(Arc::new(Toy::quick()), world.stage.options(), true).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let mut running = JoinSet::new();
+    running.spawn(runtime.run(shutdown.clone()));
+    world.stage.clock.set(after(2));
+    world.stage.until(&world.accounts, &well, |account| account.state.rang == 1).await;
+    shutdown.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
+}
