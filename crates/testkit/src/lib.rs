@@ -14,7 +14,7 @@ mod temp;
 mod toy;
 
 pub use clock::ManualClock;
-pub use domain::{Domain, Then};
+pub use domain::Then;
 pub use engine::{Fault, Faults, FaultyEngine};
 pub use intercept::{Intercept, Intercepted};
 pub use ledger::Ledger;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use testkit::Then as _;
 use types::{CancellationId, Edition, ParticipantName, Scope, SubjectId, Timestamp};
 
 use super::*;
@@ -17,23 +18,6 @@ fn given(history: impl IntoIterator<Item = Event>) -> Given {
 impl Given {
     fn when(self, command: Command) -> Result<Vec<Event>, Rejection> {
         decide(&self.0, command)
-    }
-}
-
-trait Then {
-    fn then(self, expected: impl IntoIterator<Item = Event>);
-    fn then_rejected(self, expected: Rejection);
-}
-
-impl Then for Result<Vec<Event>, Rejection> {
-    #[track_caller]
-    fn then(self, expected: impl IntoIterator<Item = Event>) {
-        assert_eq!(self, Ok(expected.into_iter().collect()));
-    }
-
-    #[track_caller]
-    fn then_rejected(self, expected: Rejection) {
-        assert_eq!(self, Err(expected));
     }
 }
 

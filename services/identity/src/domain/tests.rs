@@ -1,5 +1,7 @@
 //! Given, when, then.
 
+use testkit::Then as _;
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -11,23 +13,8 @@ fn given(history: impl IntoIterator<Item = Event>) -> Given {
 }
 
 impl Given {
-    #[track_caller]
-    fn when(self, command: Command) -> Then {
-        Then(decide(&self.0, command))
-    }
-}
-
-struct Then(Result<Vec<Event>, Rejection>);
-
-impl Then {
-    #[track_caller]
-    fn then(self, events: impl IntoIterator<Item = Event>) {
-        assert_eq!(self.0, Ok(events.into_iter().collect()));
-    }
-
-    #[track_caller]
-    fn then_rejected(self, rejection: Rejection) {
-        assert_eq!(self.0, Err(rejection));
+    fn when(self, command: Command) -> Result<Vec<Event>, Rejection> {
+        decide(&self.0, command)
     }
 }
 
@@ -122,7 +109,7 @@ fn another_cancellation_has_codes_of_its_own() {
         code_hash: [6; 32],
         now: at(0),
     };
-    assert!(matches!(given(five).when(command).0, Ok(events) if events.len() == 1));
+    assert!(matches!(given(five).when(command), Ok(events) if events.len() == 1));
 }
 
 #[test]
@@ -160,7 +147,7 @@ fn after_five_wrong_codes_the_right_one_is_refused_too() {
 #[test]
 fn a_code_is_taken_until_it_expires() {
     let almost = Timestamp::from_micros(at(10).as_micros() - 1);
-    assert!(given(history([started(1, at(0))])).when(complete(true, almost)).0.is_ok());
+    assert!(given(history([started(1, at(0))])).when(complete(true, almost)).is_ok());
     given(history([started(1, at(0))])).when(complete(true, at(10))).then_rejected(Rejection::CodeExpired);
 }
 
