@@ -1,6 +1,6 @@
 //! Bad input, every field of it at once.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use tonic::{Code, Status};
 use types::{CancellationId, Currency, IdError, Money, SubjectId, Timestamp};
@@ -9,6 +9,9 @@ use crate::{Refusal, reason};
 
 /// Longest request id, in characters.
 pub const REQUEST_ID_LENGTH_MAX: usize = 64;
+
+/// How far ahead the clock of one who observed something may be.
+const CLOCKS_APART_MAX: Duration = Duration::from_mins(5);
 
 /// One field that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,6 +215,19 @@ impl Violations {
         self.optional_timestamp(field, Some(value))?
     }
 
+    /// An instant that must be given, and has come. Clocks of others may be five minutes ahead.
+    pub fn past(
+        &mut self,
+        field: &str,
+        value: Option<&prost_types::Timestamp>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let instant = self.timestamp(field, value)?;
+        let come = instant <= now.plus(CLOCKS_APART_MAX);
+        self.check(come, field, "must not lie in the future");
+        come.then_some(instant)
+    }
+
     /// An instant that may be left out.
     pub fn optional_timestamp(
         &mut self,
@@ -337,6 +353,18 @@ mod tests {
         let faults = violations.faults;
         assert_eq!(value.is_none(), !faults.is_empty(), "a wrong field gives no value");
         faults.into_iter().map(|fault| format!("{} {}", fault.field, fault.description)).collect()
+    }
+
+    #[test]
+    fn what_was_observed_has_happened_give_or_take_the_difference_of_clocks() {
+        let now = Timestamp::parse("2026-11-21T08:00:00Z").unwrap();
+        let read = |text: &str| {
+            let value = Timestamp::parse(text).unwrap().to_proto();
+            faults(|v| v.past("observed_at", Some(&value), now))
+        };
+        assert_eq!(read("2026-11-21T08:05:00Z"), Vec::<String>::new());
+        assert_eq!(read("2026-11-21T08:05:01Z"), ["observed_at must not lie in the future"]);
+        assert_eq!(faults(|v| v.past("observed_at", None, now)), ["observed_at must be given"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl RetentionService for Api {
     ) -> Result<Response<RecordDataSetResponse>, Status> {
         let caller = service_kit::caller(&request)?;
         let request = request.into_inner();
-        let read = wire::record_data_set(&request).map_err(Error::from)?;
+        let read = wire::record_data_set(&request, self.accounts.now()).map_err(Error::from)?;
         let new = read.with_id(DataSetId::mint(fresh_uuid()));
         let write = Write {
             caller: &caller,

@@ -43,11 +43,15 @@ impl RecordDataSet {
     }
 }
 
-/// Reads a RecordDataSet.
+/// Reads a RecordDataSet. A last event after `now` is wrong: it would keep data longer than the law
+/// allows.
 ///
 /// # Errors
 /// [`BadRequest`] with every bad field.
-pub fn record_data_set(request: &pb::RecordDataSetRequest) -> Result<RecordDataSet, BadRequest> {
+pub fn record_data_set(
+    request: &pb::RecordDataSetRequest,
+    now: Timestamp,
+) -> Result<RecordDataSet, BadRequest> {
     let mut v = Violations::new();
     let request_id = v.optional_request_id("request_id", &request.request_id);
     let subject = v.subject_id("subject_id", &request.subject_id);
@@ -55,7 +59,7 @@ pub fn record_data_set(request: &pb::RecordDataSetRequest) -> Result<RecordDataS
     let controller = v.required("controller", request.controller.as_ref());
     let controller = controller.and_then(|controller| read_controller(&mut v, controller));
     let category = v.enumeration("category", request.category).and_then(category_from);
-    let last_event_at = v.timestamp("last_event_at", request.last_event_at.as_ref());
+    let last_event_at = v.past("last_event_at", request.last_event_at.as_ref(), now);
     v.finish(|| {
         Some(RecordDataSet {
             request_id: request_id?.unwrap_or_default(),

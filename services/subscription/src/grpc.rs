@@ -71,7 +71,7 @@ impl Calls for Api {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let digest = self.digest("RecordProviderState", &request);
-        let asked = wire::record_provider_state(&request).map_err(Error::from)?;
+        let asked = wire::record_provider_state(&request, self.accounts.now()).map_err(Error::from)?;
         let subject = self.accounts.subject_of(asked.id.as_str()).await.map_err(Error::from)?;
         let write = Write { caller: &caller, request_id: &request.request_id, digest, subject: &subject };
         let record = |state: &State, _| {

@@ -17,6 +17,7 @@ use types::{Action, Caller, CancellationId, Item, ItemKind, Scope, SubjectId, Ti
 
 use crate::{Api, Options, Service, Subscriptions};
 
+const NOW: &str = "2026-11-21T08:00:00Z";
 const PERIOD_END: &str = "2026-12-01T00:00:00Z";
 
 fn at(text: &str) -> Timestamp {
@@ -35,7 +36,7 @@ struct Play {
 
 impl Play {
     async fn begin() -> Self {
-        let stage = Stage::open(at("2026-11-21T08:00:00Z")).await;
+        let stage = Stage::open(at(NOW)).await;
         let options = Options { participant: stage.options(), secret: Arc::new(Secret::from_bytes([1; 32])) };
         let service: Service = crate::build(options).await.unwrap();
         let api = Api { accounts: service.accounts().clone(), secret: service.secret.clone() };
@@ -70,11 +71,20 @@ impl Play {
     }
 
     async fn observe(&self, id: &str, state: pb::ProviderState) -> Result<pb::Subscription, Status> {
+        self.observe_at(NOW, id, state).await
+    }
+
+    async fn observe_at(
+        &self,
+        observed_at: &str,
+        id: &str,
+        state: pb::ProviderState,
+    ) -> Result<pb::Subscription, Status> {
         let request = pb::RecordProviderStateRequest {
             request_id: String::new(),
             subscription_id: id.into(),
             state: state.into(),
-            observed_at: Some(at(PERIOD_END).to_proto()),
+            observed_at: Some(at(observed_at).to_proto()),
         };
         let answer = self.api.record_provider_state(called(request)).await?;
         Ok(answer.into_inner().subscription.unwrap())
@@ -209,6 +219,8 @@ async fn every_refusal_has_its_reason() {
     let refused = play.observe(&merchant, pb::ProviderState::Ended).await.unwrap_err();
     assert_eq!(reason(&refused), "NOT_PROVIDER_BILLED");
     let store = play.record(pb::Billing::AppStore, "").await.unwrap().subscription_id;
+    let refused = play.observe_at(PERIOD_END, &store, pb::ProviderState::Active).await.unwrap_err();
+    assert_eq!(reason(&refused), "INVALID_ARGUMENT", "nobody has observed that yet");
     play.observe(&store, pb::ProviderState::Ended).await.unwrap();
     let refused = play.observe(&store, pb::ProviderState::Active).await.unwrap_err();
     assert_eq!(reason(&refused), "SUBSCRIPTION_ENDED");

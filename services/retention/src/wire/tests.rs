@@ -2,6 +2,8 @@
 
 use super::*;
 
+const NOW: Timestamp = Timestamp::EPOCH;
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000)
 }
@@ -21,7 +23,7 @@ fn right() -> pb::RecordDataSetRequest {
 fn check(change: impl FnOnce(&mut pb::RecordDataSetRequest), expected: &[&str]) {
     let mut request = right();
     change(&mut request);
-    let faults = record_data_set(&request).map_or_else(|error| error.faults, |_| Vec::new());
+    let faults = record_data_set(&request, NOW).map_or_else(|error| error.faults, |_| Vec::new());
     let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
     assert_eq!(fields, expected);
 }
@@ -32,7 +34,7 @@ fn controller_of(change: impl FnOnce(&mut pb::Controller)) -> impl FnOnce(&mut p
 
 #[test]
 fn a_right_request_is_read_whole() {
-    let read = record_data_set(&right()).unwrap();
+    let read = record_data_set(&right(), NOW).unwrap();
     assert_eq!(read.category, Category::Marketing);
     assert_eq!(read.content, Content { system: "ledger".into(), last_event_at: at(5) });
     check(|request| request.request_id.clear(), &[]);
@@ -49,6 +51,7 @@ fn every_bad_field_of_a_new_data_set_is_named() {
     for wrong in ["", "a\nb", &"a".repeat(65)] {
         check(|request| request.system = wrong.into(), &["system"]);
     }
+    check(|request| request.last_event_at = Some(at(86_400).to_proto()), &["last_event_at"]);
     check(|request| request.controller = None, &["controller"]);
     for wrong in ["", "a\u{0}", &"a".repeat(101)] {
         check(controller_of(|controller| controller.name = wrong.into()), &["controller.name"]);
@@ -89,7 +92,7 @@ fn set(holding: Holding) -> DataSet {
 }
 
 fn new() -> NewDataSet {
-    record_data_set(&right()).unwrap().with_id(DataSetId::parse("dat_1").unwrap())
+    record_data_set(&right(), NOW).unwrap().with_id(DataSetId::parse("dat_1").unwrap())
 }
 
 fn restriction(until: Option<Timestamp>) -> Restriction {

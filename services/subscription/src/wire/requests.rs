@@ -181,18 +181,19 @@ pub struct RecordProviderState {
     pub observed_at: Timestamp,
 }
 
-/// Reads the request.
+/// Reads the request. What was observed later than `now` is wrong: no true state could replace it.
 ///
 /// # Errors
 /// [`BadRequest`] with every field that is wrong.
 pub fn record_provider_state(
     request: &pb::RecordProviderStateRequest,
+    now: Timestamp,
 ) -> Result<RecordProviderState, BadRequest> {
     let mut v = Violations::new();
     v.optional_request_id("request_id", &request.request_id);
     let id = v.id("subscription_id", &request.subscription_id, SubscriptionId::parse);
     let state = v.enumeration::<pb::ProviderState>("state", request.state).and_then(provider_state_from);
-    let observed_at = v.timestamp("observed_at", request.observed_at.as_ref());
+    let observed_at = v.past("observed_at", request.observed_at.as_ref(), now);
     v.finish(|| Some(RecordProviderState { id: id?, state: state?, observed_at: observed_at? }))
 }
 
@@ -355,11 +356,13 @@ mod tests {
             state: pb::ProviderState::Ended.into(),
             observed_at: at("2026-12-01T00:00:00Z"),
         };
-        assert!(record_provider_state(&good).is_ok());
-        let empty = record_provider_state(&pb::RecordProviderStateRequest::default());
+        let now = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
+        assert!(record_provider_state(&good, now).is_ok());
+        assert_eq!(faults(record_provider_state(&good, Timestamp::EPOCH)), ["observed_at"]);
+        let empty = record_provider_state(&pb::RecordProviderStateRequest::default(), now);
         assert_eq!(faults(empty), ["subscription_id", "state", "observed_at"]);
         let unknown = pb::RecordProviderStateRequest { state: 9, request_id: "é".into(), ..good };
-        assert_eq!(faults(record_provider_state(&unknown)), ["request_id", "state"]);
+        assert_eq!(faults(record_provider_state(&unknown, now)), ["request_id", "state"]);
         assert_eq!(faults(subscription_id("a b")), ["subscription_id"]);
         assert_eq!(faults(subject_id("")), ["subject_id"]);
     }
