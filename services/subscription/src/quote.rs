@@ -83,18 +83,23 @@ fn item(subscription: &Subscription, consequence: &Consequence, at: Timestamp) -
         Consequence::EndedByHand => say(
             QuoteItemKind::Effect,
             MANUAL,
-            format!("It is ended with {who} by hand, and the cancellation waits until {who} has ended it."),
+            format!("{who} is asked by hand to end it, and the cancellation waits until that has happened."),
         ),
     }
 }
 
 fn ends(subscription: &Subscription, access_ends_at: Option<Timestamp>, at: Timestamp) -> String {
     let who = provider(subscription.terms.billing);
+    let stopped = subscription.status != Status::Active;
     match (subscription.terms.billing, access_ends_at) {
         (Billing::Merchant, Some(end)) if end > at => {
             format!("No further charge is made, and access stays until {}.", end.day())
         }
         (Billing::Merchant, _) => "No further charge is made, and access ends at once.".into(),
+        (_, Some(end)) if stopped => {
+            format!("{who} makes no further charge, and access stays until {}.", end.day())
+        }
+        (_, None) if stopped => format!("{who} makes no further charge, and says when access ends."),
         (_, Some(end)) => {
             format!(
                 "{who} makes no further charge once it is ended there, and access stays until {}.",

@@ -138,6 +138,18 @@ fn what_only_the_subject_can_end_comes_with_a_link_and_a_date() {
 }
 
 #[test]
+fn a_store_that_charges_no_more_is_not_said_to_charge_until_it_is_ended_there() {
+    let state =
+        observed(record(State::default(), "sub_a", Billing::AppStore), "sub_a", ProviderState::WillNotRenew);
+    let texts: Vec<_> =
+        assess(&case(Scope::WholeAccount), &state).items.into_iter().map(|it| it.text).collect();
+    assert!(
+        texts[0].starts_with("The App Store makes no further charge, and access stays until "),
+        "{texts:?}"
+    );
+}
+
+#[test]
 fn other_providers_are_ended_by_hand() {
     let others = [
         Billing::WechatPay,
