@@ -92,16 +92,19 @@ impl Follower {
 
     /// Follows until shutdown. Outages pause it; nothing ends it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Some(_lock) = self.lock(&shutdown).await else { return };
         let consumer: Arc<str> = format!("follower/{}", self.name).into();
         let mut pause = BackOff::between(BACKOFF_MIN, BACKOFF_MAX);
         loop {
+            // Taken anew whenever somebody else moved the cursor: that may be one who got the lock
+            // because the connection that held it broke, and then it is theirs.
+            let Some(lock) = self.lock(&shutdown).await else { return };
             match self.store.offsets(&consumer).await {
                 Ok(rows) => {
                     let mut run = Run::new(&self, consumer.clone(), rows.into_iter().next());
                     if run.follow(&shutdown).await == Ended::Shutdown {
                         return run.flush().await;
                     }
+                    drop(lock);
                     pause.reset();
                 }
                 Err(error) => {
@@ -155,6 +158,8 @@ struct Run<'a> {
     cursor: Option<Cursor>,
     /// When the cursor is to move, if it lags.
     due: Option<Instant>,
+    /// Whether it may have moved without this being told.
+    unanswered: bool,
 }
 
 impl<'a> Run<'a> {
@@ -162,7 +167,17 @@ impl<'a> Run<'a> {
         let handled = Position(row.as_ref().map_or(0, |row| u64::try_from(row.next).unwrap_or(0)));
         follower.progress.send_replace(handled);
         let tail = follower.store.tail(handled);
-        Self { follower, consumer, row, handled, tail, under_way: VecDeque::new(), cursor: None, due: None }
+        Self {
+            follower,
+            consumer,
+            row,
+            handled,
+            tail,
+            under_way: VecDeque::new(),
+            cursor: None,
+            due: None,
+            unanswered: false,
+        }
     }
 
     async fn follow(&mut self, shutdown: &CancellationToken) -> Ended {
@@ -263,13 +278,19 @@ impl<'a> Run<'a> {
     /// Takes note of what became of the cursor; true when somebody else has moved it.
     fn moved(&mut self, moved: Result<LogOffset, AppendError>) -> bool {
         match moved {
-            Ok(row) => self.row = Some(row),
+            Ok(row) => {
+                self.row = Some(row);
+                self.unanswered = false;
+            }
             Err(AppendError::OffsetMoved { current }) => {
+                let unanswered = std::mem::take(&mut self.unanswered);
                 let aim = i64::try_from(self.handled.0).unwrap_or(i64::MAX);
                 match current.into_iter().flatten().next() {
                     // The answer to an earlier attempt was lost.
                     Some(row)
-                        if row.next <= aim && self.row.as_ref().is_none_or(|old| old.next < row.next) =>
+                        if unanswered
+                            && row.next <= aim
+                            && self.row.as_ref().is_none_or(|old| old.next < row.next) =>
                     {
                         self.row = Some(row);
                         self.due.get_or_insert_with(Instant::now);
@@ -279,6 +300,7 @@ impl<'a> Run<'a> {
             }
             Err(error) => {
                 tracing::warn!(follower = %self.follower.name, %error, "follower's cursor lags");
+                self.unanswered = true;
                 self.due.get_or_insert_with(|| Instant::now() + BACKOFF_MAX);
             }
         }

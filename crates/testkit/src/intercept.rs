@@ -19,6 +19,18 @@ pub trait Intercept: Send + Sync + 'static {
     /// What the store shall see.
     async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError>;
 
+    /// What becomes of asking for a lock.
+    ///
+    /// # Errors
+    /// What the store shall see.
+    async fn try_lock(
+        &self,
+        inner: &dyn Engine,
+        name: &str,
+    ) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
+        inner.try_lock(name).await
+    }
+
     /// Whether hints of the database arrive.
     fn hears(&self) -> bool {
         true
@@ -107,7 +119,7 @@ impl<I: Intercept> Engine for Intercepted<I> {
     }
 
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
-        self.inner.try_lock(name).await
+        self.between.try_lock(&*self.inner, name).await
     }
 
     async fn hinted(&self) {

@@ -61,7 +61,9 @@ impl<H: Handler> Worker<H> {
                     }
                     // What follows the part that is committed may be more than conflicts allowed.
                     (limit, failures) = (items.len(), 0);
-                    items.retain(|item| self.lanes[item.lane].stopped.is_none());
+                    // What is tried again is so although its partition stands still: it is what
+                    // may set it going, and must not be taken for handled.
+                    items.retain(|item| replay || self.lanes[item.lane].stopped.is_none());
                     pause.reset();
                 }
                 Err(AppendError::Conflict(streams)) => {

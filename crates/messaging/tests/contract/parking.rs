@@ -19,6 +19,7 @@ on_each![
     a_discarded_record_frees_the_key,
     parked_keys_are_known_again_after_a_restart,
     a_partition_of_which_too_much_parks_stops_and_says_so,
+    a_replay_in_a_partition_that_stands_still_takes_nothing_for_handled,
 ];
 
 async fn parked(store: &Store, group: &str) -> Vec<ParkedRecord> {
@@ -229,6 +230,36 @@ async fn a_partition_of_which_too_much_parks_stops_and_says_so(bench: Arc<Bench>
     reached(&store, &group, &topic, 5).await;
     assert_eq!(sum(&store, "e").await.total, 1);
     within("the recovery", health.wait_for(|health| health.stopped.is_empty())).await.unwrap();
+    consumer.stop().await;
+    store.close().await;
+}
+
+async fn a_replay_in_a_partition_that_stands_still_takes_nothing_for_handled(bench: Arc<Bench>) {
+    let (topic, replies, store) = (bench.topic(1).await, bench.topic(1).await, bench.store().await);
+    let (group, options) = (group(), messaging::ConsumerOptions { parked_window: 4, ..options() });
+    let handler = Arc::new(Adder { replies: Some(replies), ..Adder::default() });
+    let records = [
+        ("a", "1 add:1 poison"),
+        ("a", "2 add:2"),
+        // Its answer must wait until the one before is committed, so that the replay has two parts.
+        ("a", "2 add:2"),
+        ("a", "3 add:4"),
+        ("b", "4 poison"),
+        ("c", "5 poison"),
+        ("d", "6 add:1"),
+    ];
+    bench.publish(&topic, &records).await;
+    let consumer = start_with(&store, &bench.log, subscription(&group, "m", &topic), handler, options);
+    let mut health = consumer.handle.health();
+    within("the stop", health.wait_for(|health| !health.stopped.is_empty())).await.unwrap();
+    consumer.handler.cure();
+    for parked in ["a", "b", "c"] {
+        change(&store, ParkedChange::Replay(key(&group, &topic, parked))).await;
+    }
+    bench.publish(&topic, &[("a", "7 add:8")]).await;
+    reached(&store, &group, &topic, 8).await;
+    assert_eq!(sum(&store, "a").await.total, 15);
+    assert_eq!(causes(&store, &group).await, []);
     consumer.stop().await;
     store.close().await;
 }

@@ -1,6 +1,7 @@
 //! The relay and the follower: everything, in order, at least once.
 
 use std::{
+    any::Any,
     collections::HashSet,
     sync::{
         Arc, Mutex,
@@ -10,9 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 use event_store::{
-    Append, Expected, LogOffset, Metadata, OffsetAdvance, Position, Recorded, Store, StreamAppend, StreamId,
+    Append, Engine, Expected, LogOffset, Metadata, OffsetAdvance, Position, Recorded, Store, StoreError,
+    StoreOptions, StreamAppend, StreamId, Verdict,
 };
 use messaging::{Follow, FollowError, Follower, Message, Publish, Relay};
+use testkit::{Intercept, Intercepted};
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::Timestamp;
@@ -29,6 +32,7 @@ on_each![
     a_rewound_cursor_publishes_everything_again,
     a_follower_hands_the_same_events_over_until_they_are_handled,
     a_follower_waits_for_the_one_of_its_name,
+    a_follower_that_lost_its_lock_unawares_leaves_the_work_to_the_one_that_has_it,
 ];
 
 pub fn metadata() -> Arc<Metadata> {
@@ -217,4 +221,75 @@ async fn a_follower_waits_for_the_one_of_its_name(bench: Arc<Bench>) {
     assert_eq!(*first.handled.lock().unwrap(), ["0", "1", "2"]);
     assert_eq!(*second.handled.lock().unwrap(), ["3", "4", "5"]);
     store.close().await;
+}
+
+async fn a_follower_that_lost_its_lock_unawares_leaves_the_work_to_the_one_that_has_it(bench: Arc<Bench>) {
+    let store = bench.store().await;
+    let engine = Intercepted::with(store.engine().clone(), FirstLockLost::default());
+    let broken = Store::with_engine(engine.clone(), StoreOptions::default());
+    let (first, second) = (Arc::new(Recording::default()), Arc::new(Recording::default()));
+    let one = Follower::new(broken.clone(), "mails", first.clone());
+    let mut progress = one.progress();
+    let one = start(one);
+    let last = append(&store, 0..3).await;
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    let two = start(Follower::new(store.clone(), "mails", second.clone()));
+    let mut count = 3;
+    // Both are at work, until one sees the other's cursor and asks for the lock again.
+    crate::bench::until("a second look at the lock", || {
+        count += 1;
+        let (engine, store) = (&engine, &store);
+        async move {
+            append(store, count - 1..count).await;
+            (engine.asked.load(Ordering::SeqCst) > 1).then_some(())
+        }
+    })
+    .await;
+    append(&store, 1000..1001).await;
+    let handled = || {
+        let (first, second) = (first.0.lock().unwrap(), second.0.lock().unwrap());
+        first.iter().chain(second.iter()).filter(|text| *text == "1000").count()
+    };
+    crate::bench::until("the last one", || async { (handled() > 0).then_some(()) }).await;
+    one.stop().await;
+    two.stop().await;
+    assert_eq!(handled(), 1);
+    broken.close().await;
+    store.close().await;
+}
+
+/// Gives the first lock asked for without taking it, as if the connection that held it had broken.
+#[derive(Default)]
+struct FirstLockLost {
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Intercept for FirstLockLost {
+    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+        inner.commit(appends).await
+    }
+
+    async fn try_lock(
+        &self,
+        inner: &dyn Engine,
+        name: &str,
+    ) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
+        if self.asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Ok(Some(Box::new(())));
+        }
+        inner.try_lock(name).await
+    }
+}
+
+#[derive(Default)]
+struct Recording(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Follow for Recording {
+    async fn handle(&self, batch: &[Recorded]) -> Result<(), FollowError> {
+        let texts = batch.iter().map(|event| String::from_utf8(event.payload.to_vec()).unwrap());
+        self.0.lock().unwrap().extend(texts);
+        Ok(())
+    }
 }
