@@ -231,7 +231,7 @@ mod tests {
     /// The coordinator's key, and those of two participants; the second has two.
     fn keys() -> JwkSet {
         let own = |seed, owner| key(seed).jwk().owned_by(owner);
-        [own(1, SEALERS), own(2, "wallet"), own(3, "partner"), own(4, "partner")].into_iter().collect()
+        [own(1, SEALERS), own(2, "till"), own(3, "partner"), own(4, "partner")].into_iter().collect()
     }
 
     fn answer(participant: &str, key: &SigningKey) -> SignedAnswer {
@@ -274,14 +274,14 @@ mod tests {
 
     #[test]
     fn a_receipt_holds_when_the_coordinator_sealed_what_each_participant_signed() {
-        let all = vec![answer("wallet", &key(2)), answer("partner", &key(3))];
+        let all = vec![answer("till", &key(2)), answer("partner", &key(3))];
         verify(&sealed(all, &key(1)), &keys()).unwrap();
     }
 
     #[test]
     fn a_participant_cannot_seal_a_receipt_though_it_has_a_key_that_signs_nothing_in_it() {
-        let all = vec![answer("wallet", &key(2)), answer("partner", &key(3))];
-        for others in [all, vec![answer("wallet", &key(2))], vec![answer("partner", &key(3))]] {
+        let all = vec![answer("till", &key(2)), answer("partner", &key(3))];
+        for others in [all, vec![answer("till", &key(2))], vec![answer("partner", &key(3))]] {
             let refused = verify(&sealed(others, &key(4)), &keys());
             assert!(matches!(refused, Err(VerifyError::SealKey)), "{refused:?}");
         }
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn nobody_acknowledges_for_another() {
         for seed in [1, 3, 9] {
-            let refused = verify(&sealed(vec![answer("wallet", &key(seed))], &key(1)), &keys());
+            let refused = verify(&sealed(vec![answer("till", &key(seed))], &key(1)), &keys());
             assert!(matches!(refused, Err(VerifyError::Acknowledgements(_))), "{refused:?}");
         }
     }
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn keys_that_do_not_say_whose_they_are_prove_nothing() {
         let nobodys: JwkSet = [key(1).jwk(), key(2).jwk()].into_iter().collect();
-        let refused = verify(&sealed(vec![answer("wallet", &key(2))], &key(1)), &nobodys);
+        let refused = verify(&sealed(vec![answer("till", &key(2))], &key(1)), &nobodys);
         assert!(matches!(refused, Err(VerifyError::SealKey)), "{refused:?}");
     }
 }
