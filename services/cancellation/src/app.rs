@@ -120,9 +120,18 @@ impl Cancellations {
         let last = page.rows.last().filter(|_| page.more).map(|row| (row.since, row.stream.clone()));
         let names: Vec<StreamId> = page.rows.iter().map(|row| row.stream.clone()).collect();
         let mut views = Vec::with_capacity(names.len());
-        for events in self.store.load_many(&names).await? {
-            let (folded, version) = streams::fold_all(&events).map_err(Error::Unreadable)?;
-            views.extend(folded.case.as_ref().map(|case| wire::view(case, version)));
+        for (row, events) in page.rows.iter().zip(self.store.load_many(&names).await?) {
+            match streams::fold_all(&events) {
+                Ok((folded, version)) => {
+                    views.extend(folded.case.as_ref().map(|case| wire::view(case, version)));
+                }
+                // One history that cannot be read must not hide the others.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(cancellation = %row.stream, error, "listed without its history");
+                    views.push(wire::view_of_row(row));
+                }
+            }
         }
         Ok((views, last))
     }
@@ -166,11 +175,13 @@ impl Cancellations {
     where
         C: Fn(Timestamp) -> Command,
     {
-        if self.made_before(change.claim.as_ref()).await?.is_some() {
-            return self.get(change.id).await;
-        }
         for _ in 0..ATTEMPTS_MAX {
             let (case, version) = self.load(change.id).await?;
+            // After loading, not before: what the same request did would else be taken for another's,
+            // and refused.
+            if self.made_before(change.claim.as_ref()).await?.is_some() {
+                return self.get(change.id).await;
+            }
             let blockers = wire::blockers(&case);
             let at = self.shell.clock.now();
             let outcome = match self.shell.carry_out(Some(case), command(at), at) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub(crate) use events::{CANCELLATIONS, Decoded, decode, encode, instructions, listing};
 use proto::participant::v1 as pb;
 use types::{ParticipantName, Timestamp};
-pub(crate) use view::{blockers, decoded, state_of, view};
+pub(crate) use view::{blockers, decoded, state_of, view, view_of_row};
 
 use crate::domain::{Answer, Digest, Kind, Outcome, Signed};
 

@@ -1,6 +1,7 @@
 //! A cancellation as callers see it.
 
 use bytes::Bytes;
+use event_store::Listed;
 use participant::wire;
 use prost::Message as _;
 use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
@@ -50,6 +51,17 @@ pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
         rejections: rejections(case),
         channel: request.channel.clone(),
         version,
+    }
+}
+
+/// What the list alone says of one whose history cannot be read.
+pub(crate) fn view_of_row(row: &Listed) -> pb::Cancellation {
+    pb::Cancellation {
+        cancellation_id: row.stream.to_string(),
+        subject_id: row.owner.to_string(),
+        state: pb::State::from_str_name(&row.state).unwrap_or_default().into(),
+        requested_at: Some(row.since.to_proto()),
+        ..pb::Cancellation::default()
     }
 }
 
