@@ -76,7 +76,12 @@ impl<'a, P: Participant> Draft<'a, P> {
         let Some(case) = case_of(instruction) else { return };
         let record = self.decided.account.cases.get(&case.cancellation).cloned();
         match record {
-            Some(record) if instruction.epoch < record.epoch => {
+            // An epoch has one kind of instruction, but for a coordinator that forgot some of them: its
+            // database was restored. It must go on with higher ones.
+            Some(record)
+                if instruction.epoch < record.epoch
+                    || (instruction.epoch == record.epoch && instruction.kind() != record.kind) =>
+            {
                 let answer = self.acknowledgement(instruction, &record.case, 1, pb::Outcome::Superseded);
                 self.decided.replies.push(contract::sign(&answer, self.key));
             }
@@ -88,7 +93,8 @@ impl<'a, P: Participant> Draft<'a, P> {
     }
 
     /// Answers what comes after the end: told to do it once more, it says once more what it did, for
-    /// only an answer of the new epoch is heard.
+    /// only an answer of the new epoch is heard. Asked to assess, it says that it has ended and,
+    /// should the coordinator not know that it ever told it to, what it finds now, too.
     fn finished(&mut self, instruction: &pb::Instruction, record: &CaseRecord) {
         match instruction.kind() {
             pb::InstructionKind::Undo => self.undo(instruction, &record.case, Some(record)),
@@ -101,7 +107,13 @@ impl<'a, P: Participant> Draft<'a, P> {
                 };
                 self.answered(Some(instruction), &answer);
             }
-            pb::InstructionKind::Assess | pb::InstructionKind::Freeze | pb::InstructionKind::Unspecified => {
+            pb::InstructionKind::Assess => {
+                let case = Case { assessed_at: self.now, ..record.case.clone() };
+                let found = self.assessed(instruction, &case, 1);
+                self.decided.replies.push(record.signed.clone());
+                self.decided.replies.push(contract::sign(&found, self.key));
+            }
+            pb::InstructionKind::Freeze | pb::InstructionKind::Unspecified => {
                 self.decided.replies.push(record.signed.clone());
             }
         }

@@ -48,7 +48,14 @@ pub(super) async fn what_comes_after_the_end_is_answered_without_effect<P: Parti
     for (kind, epoch) in [(Assess, 3), (Freeze, 4)] {
         play.tell(&case, kind, epoch, None).await;
         play.again(&case, &last).await;
+        // A coordinator that was restored does not know of the end, and asks to go on.
+        if kind == Assess {
+            let (found, _) = play.next(&case).await;
+            assert_eq!((found.outcome(), found.epoch), (pb::Outcome::Assessed, epoch));
+        }
     }
+    play.tell(&case, Assess, 2, None).await;
+    assert_eq!(play.next(&case).await.0.outcome(), pb::Outcome::Superseded);
     assert_eq!(play.version().await, version);
     // Whoever asks anew must hear an answer of the epoch in which he asked.
     play.tell(&case, Execute, 5, Some(&assessed)).await;

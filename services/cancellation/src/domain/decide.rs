@@ -124,12 +124,11 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
         return Ok(Vec::new());
     };
     let mut events = vec![acknowledged];
-    events.extend(if changed && after.phase == Phase::Executing {
-        let participants = after.unfinished();
-        Some(Event::Instructed { kind: Kind::Assess, epoch: after.epoch + 1, participants })
+    if changed && after.phase == Phase::Executing {
+        events.extend(assess_again(&after));
     } else {
-        follow(&after, at)
-    });
+        events.extend(follow(&after, at));
+    }
     Ok(events)
 }
 
@@ -192,14 +191,17 @@ fn seal(case: &Case, receipt: String, at: Timestamp) -> Vec<Event> {
 
 fn reassess(case: &Case) -> Result<Vec<Event>, Rejection> {
     match case.phase {
-        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation => Ok(vec![Event::Instructed {
-            kind: Kind::Assess,
-            epoch: case.epoch + 1,
-            participants: case.unfinished(),
-        }]),
+        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation => Ok(assess_again(case)),
+        // Nothing else would have another try at what failed.
+        Phase::Executing if case.any_failed() => Ok(assess_again(case)),
         Phase::Executing => Err(Rejection::ExecutionStarted),
         Phase::Completed | Phase::Revoked | Phase::Rejected => Err(Rejection::Ended),
     }
+}
+
+fn assess_again(case: &Case) -> Vec<Event> {
+    let participants = case.unfinished();
+    vec![Event::Instructed { kind: Kind::Assess, epoch: case.epoch.saturating_add(1), participants }]
 }
 
 fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Result<Vec<Event>, Rejection> {

@@ -173,6 +173,14 @@ impl Case {
         self.unfinished_assessments().any(|assessment| assessment.rejected)
     }
 
+    /// Whether somebody said that it could not be done.
+    pub(super) fn any_failed(&self) -> bool {
+        let failed = |progress: &Progress| {
+            progress.execution.as_ref().is_some_and(|answer| answer.outcome == Outcome::Failed)
+        };
+        self.progress.iter().any(failed)
+    }
+
     /// Those that have not finished.
     pub(super) fn unfinished(&self) -> Vec<ParticipantName> {
         let unfinished = self.participants().filter(|(_, progress)| !progress.is_finished());

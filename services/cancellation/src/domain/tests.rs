@@ -279,8 +279,10 @@ fn waiting_finishes_nobody_and_a_higher_revision_does() {
 fn a_failure_completes_nothing() {
     let failed = answer("a", Kind::Execute, 2, Outcome::Failed);
     let history = after(executing(), [Event::Acknowledged(failed)]);
-    let case = given(history).0.unwrap();
+    let case = given(history.clone()).0.unwrap();
     assert_eq!((case.phase, case.wants()), (Phase::Executing, None));
+    // It can be tried again, from a new quote on.
+    given(history).when(Command::Reassess).then([instructed(Kind::Assess, 3, &["a", "b", "c", "d"])]);
 }
 
 #[test]
