@@ -169,7 +169,7 @@ pub enum Consequence {
     },
     /// Only the subject can end it.
     SubjectMustEnd {
-        /// When it renews otherwise.
+        /// Until when that surely prevents the next charge; after that, when the paid period ends.
         due_at: Option<Timestamp>,
     },
     /// Somebody ends it with the provider.
@@ -208,11 +208,16 @@ pub fn consequences(subscription: &Subscription, ending: Ending, at: Timestamp) 
     }
     if !ours && !subscription.is_settled(ending) {
         all.push(match terms.billing {
-            Billing::AppStore => Consequence::SubjectMustEnd { due_at: paid_until },
+            Billing::AppStore => Consequence::SubjectMustEnd { due_at: due_at(subscription, at) },
             _ => Consequence::EndedByHand,
         });
     }
     all
+}
+
+fn due_at(subscription: &Subscription, at: Timestamp) -> Option<Timestamp> {
+    let deadline = subscription.deadline(at).filter(|_| subscription.status == Status::Active);
+    deadline.or_else(|| subscription.paid_after(at))
 }
 
 fn positive(money: Option<Money>) -> Option<Money> {

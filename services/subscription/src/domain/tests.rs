@@ -257,7 +257,7 @@ fn ending_now_cuts_the_paid_period_short_and_stopping_renewal_does_not() {
 
 #[test]
 fn the_app_store_ends_with_the_period_and_only_the_subject_can_end_it() {
-    let act = Consequence::SubjectMustEnd { due_at: Some(at(PERIOD_END)) };
+    let act = Consequence::SubjectMustEnd { due_at: Some(at("2026-11-30T00:00:00Z")) };
     assert_eq!(follows(terms(Billing::AppStore), Ending::Now, NOW), [ends(PERIOD_END, PERIOD_END), act]);
     let unknown = Consequence::Ends { will_not_renew_at: None, access_ends_at: None };
     let act = Consequence::SubjectMustEnd { due_at: None };
