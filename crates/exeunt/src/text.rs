@@ -5,8 +5,7 @@ mod cancellation;
 mod consequences;
 mod values;
 
-pub use cancellation::{blockers, cancellation, participant, participants, rejections, row};
-pub use consequences::quote;
+pub use cancellation::{blockers, cancellation, participant, participants, quote_of, rejections, row};
 pub use values::{day, moment, money, scope, word};
 
 /// Text that grows line by line.

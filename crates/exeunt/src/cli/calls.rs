@@ -78,8 +78,14 @@ pub async fn watch(server: &str, flags: args::Cancellation, output: &Output) -> 
 fn changed(before: Option<&pb::Cancellation>, now: &pb::Cancellation) -> String {
     let Some(before) = before else { return text::cancellation(now) };
     let mut lines = String::new();
-    if before.state != now.state {
-        lines.push_str(&format!("{}\n", text::word(now.state().as_str_name(), "STATE_")));
+    let state = if before.state == now.state {
+        String::new()
+    } else {
+        format!("{}\n", text::word(now.state().as_str_name(), "STATE_"))
+    };
+    let ended = now.ended_at.is_some();
+    if !ended {
+        lines.push_str(&state);
     }
     if before.blockers != now.blockers {
         lines.push_str(&text::blockers(&now.blockers));
@@ -87,11 +93,15 @@ fn changed(before: Option<&pb::Cancellation>, now: &pb::Cancellation) -> String 
     if before.rejections != now.rejections {
         lines.push_str(&text::rejections(&now.rejections));
     }
-    if let Some(quote) = now.quote.as_ref().filter(|_| before.quote != now.quote) {
-        lines.push_str(&text::quote(quote));
+    if before.quote != now.quote {
+        lines.push_str(&text::quote_of(now));
     }
-    for one in now.participants.iter().filter(|one| !before.participants.contains(one)) {
-        lines.push_str(&format!("  {}  {}\n", one.name, text::participant(one)));
+    let told: Vec<String> = text::participants(before).lines().map(str::to_owned).collect();
+    for line in text::participants(now).lines().skip(1).filter(|line| !told.iter().any(|it| it == line)) {
+        lines.push_str(&format!("{line}\n"));
+    }
+    if ended {
+        lines.push_str(&state);
     }
     lines
 }
@@ -144,4 +154,32 @@ pub async fn keys(server: &str, output: &Output) -> Result<(), Failure> {
 
 fn shown(cancellation: Option<&pb::Cancellation>) -> String {
     cancellation.map(text::cancellation).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(state: pb::State, identity: pb::ParticipantState) -> pb::Cancellation {
+        let till = pb::Participant { name: "till".into(), ..pb::Participant::default() };
+        let identity =
+            pb::Participant { name: "identity".into(), state: identity.into(), ..pb::Participant::default() };
+        pb::Cancellation { state: state.into(), participants: vec![till, identity], ..Default::default() }
+    }
+
+    #[test]
+    fn watching_tells_only_what_reads_otherwise_and_the_end_last() {
+        let pending = at(pb::State::AwaitingConfirmation, pb::ParticipantState::Assessed);
+        let executing = at(pb::State::Executing, pb::ParticipantState::Instructed);
+        let told = changed(Some(&pending), &executing);
+        assert_eq!(told, "executing\n  identity  is executing\n");
+
+        let mut accepted = executing.clone();
+        accepted.participants[1].set_outcome(proto::participant::v1::Outcome::Accepted);
+        assert_eq!(changed(Some(&executing), &accepted), "");
+
+        let mut completed = at(pb::State::Completed, pb::ParticipantState::Failed);
+        completed.ended_at = Some(prost_types::Timestamp::default());
+        assert_eq!(changed(Some(&accepted), &completed), "  identity  failed\ncompleted\n");
+    }
 }

@@ -157,7 +157,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
         self.story.step("Nothing is in the way any more: this is what they are asked to accept");
         let quoted = |it: &pb::Cancellation| it.state() == pb::State::AwaitingConfirmation;
         let quoted = self.wait(follow, "quoted", quoted).await?;
-        self.story.tell(&text::quote(&quoted.quote.clone().unwrap_or_default()));
+        self.story.tell(&text::quote_of(&quoted));
         Ok(quoted)
     }
 

@@ -16,7 +16,7 @@ pub fn cancellation(of: &pb::Cancellation) -> String {
         ("channel", of.channel.clone()),
         ("requested", moment(of.requested_at.as_ref())),
         ("confirmed", moment(of.confirmed_at.as_ref())),
-        ("revocable until", moment(of.undo_until.as_ref())),
+        ("revocable until", moment(undo_until(of))),
         ("ended", moment(of.ended_at.as_ref())),
     ];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
@@ -31,8 +31,15 @@ pub fn cancellation(of: &pb::Cancellation) -> String {
     lines.0
 }
 
-fn quote_of(of: &pb::Cancellation) -> String {
-    of.quote.as_ref().map(consequences::quote).unwrap_or_default()
+/// Where confirming leaves no time to revoke, nothing is to be told of it.
+fn undo_until(of: &pb::Cancellation) -> Option<&prost_types::Timestamp> {
+    of.undo_until.as_ref().filter(|_| of.undo_until != of.confirmed_at)
+}
+
+/// What follows, or will follow once it is confirmed; nothing before there is a quote.
+#[must_use]
+pub fn quote_of(of: &pb::Cancellation) -> String {
+    of.quote.as_ref().map(|quote| consequences::quote(quote, of.confirmed_at.is_some())).unwrap_or_default()
 }
 
 /// One line of a list.
@@ -194,6 +201,21 @@ Participants:
   till  has assessed
 ";
         assert_eq!(cancellation(&of), expected);
+    }
+
+    #[test]
+    fn what_was_confirmed_is_not_to_be_confirmed_again_nor_revocable_at_once() {
+        let at = Some(prost_types::Timestamp { seconds: 1_763_712_000, nanos: 0 });
+        let mut of = pb::Cancellation {
+            quote: Some(pb::Quote { digest: "ab".into(), ..pb::Quote::default() }),
+            ..pb::Cancellation::default()
+        };
+        assert!(cancellation(&of).contains("  Digest to confirm: ab\n"));
+        (of.confirmed_at, of.undo_until) = (at, at);
+        let told = cancellation(&of);
+        assert!(told.contains("  Confirmed digest: ab\n") && !told.contains("revocable"), "{told}");
+        of.undo_until = Some(prost_types::Timestamp { seconds: 1_763_712_060, nanos: 0 });
+        assert!(cancellation(&of).contains("revocable until 2025-11-21"), "{}", cancellation(&of));
     }
 
     #[test]

@@ -18,9 +18,9 @@ const GROUPS: [(&str, &[Kind]); 7] = [
     ("You must still do", &[Kind::SubjectAction]),
 ];
 
-/// All consequences by group, and the digest to confirm.
+/// All consequences by group, and the digest: of what is to be confirmed, or was `confirmed`.
 #[must_use]
-pub fn quote(of: &Quote) -> String {
+pub fn quote(of: &Quote, confirmed: bool) -> String {
     let mut lines = Lines::default();
     lines.add("What will follow:");
     for (title, kinds) in GROUPS {
@@ -33,7 +33,8 @@ pub fn quote(of: &Quote) -> String {
             one(&mut lines, item);
         }
     }
-    lines.add(format!("  Digest to confirm: {}", of.digest));
+    let digest = if confirmed { "Confirmed digest" } else { "Digest to confirm" };
+    lines.add(format!("  {digest}: {}", of.digest));
     lines.0
 }
 
@@ -116,7 +117,7 @@ mod tests {
                 ..item(Kind::Lapses, "Points")
             },
         ];
-        let text = quote(&Quote { digest: "ab".into(), items, ..Quote::default() });
+        let text = quote(&Quote { digest: "ab".into(), items, ..Quote::default() }, false);
         let expected = "\
 What will follow:
   Ends:
