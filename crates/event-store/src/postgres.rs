@@ -142,11 +142,13 @@ impl Dialect for Postgres {
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
         self.bounded(async {
             let mut connection = PgConnection::connect_with(&self.options).await.map_err(failed)?;
-            let taken: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended(current_schema() || '/' || $1, 0))")
-                .bind(name)
-                .fetch_one(&mut connection)
-                .await
-                .map_err(failed)?;
+            let taken: bool = sqlx::query_scalar(
+                "select pg_try_advisory_lock(hashtextextended(current_schema() || '/' || $1, 0))",
+            )
+            .bind(name)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
             if taken {
                 return Ok(Some(Box::new(StdMutex::new(connection)) as Box<dyn Any + Send + Sync>));
             }
