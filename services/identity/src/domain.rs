@@ -32,6 +32,10 @@ pub const WRONG_TRIES_MAX: u32 = 5;
 /// How many codes are made for one cancellation within the lifetime of one.
 pub const CODES_MAX: usize = 5;
 
+/// How many are made for one subject within it. Whoever may ask for cancellations may ask for many,
+/// and must have neither more guesses by that nor more messages sent to somebody else.
+pub const CODES_PER_SUBJECT_MAX: usize = 20;
+
 /// What a subject can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Factor {
@@ -256,10 +260,13 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             let contact = state.contacts.iter().position(of_factor);
             let contact = contact.ok_or(Rejection::FactorUnavailable(factor))?;
             // A code stands for just its lifetime, so those that stand are those made within it.
-            let standing = state.verifications.values().filter(|made| made.cancellation == cancellation);
-            let standing: Vec<_> = standing.map(|made| made.expires_at).filter(|at| *at > now).collect();
-            if let (true, Some(first)) = (standing.len() >= CODES_MAX, standing.iter().min()) {
-                return Err(Rejection::TooManyCodes { retry_after: first.since(now) });
+            let standing = || state.verifications.values().filter(|made| made.expires_at > now);
+            let of_this: Vec<_> = standing().filter(|made| made.cancellation == cancellation).collect();
+            for (made, max) in [(of_this, CODES_MAX), (standing().collect(), CODES_PER_SUBJECT_MAX)] {
+                let first = made.iter().map(|made| made.expires_at).min().filter(|_| made.len() >= max);
+                if let Some(first) = first {
+                    return Err(Rejection::TooManyCodes { retry_after: first.since(now) });
+                }
             }
             let expires_at = now.plus(CODE_LIFETIME);
             Ok(vec![Event::VerificationStarted { id, cancellation, factor, contact, code_hash, expires_at }])

@@ -100,6 +100,29 @@ fn of_one_cancellation_five_codes_are_made_within_ten_minutes() {
 }
 
 #[test]
+fn of_one_subject_twenty_codes_are_made_within_ten_minutes_however_many_cancellations_there_are() {
+    let of = |n: u8| Event::VerificationStarted {
+        id: ver(n),
+        cancellation: can(1 + n / 4),
+        factor: Factor::EmailCode,
+        contact: 1,
+        code_hash: [n; 32],
+        expires_at: at(0).plus(CODE_LIFETIME),
+    };
+    let again = |now| Command::Start {
+        id: ver(30),
+        cancellation: can(100),
+        factor: Factor::EmailCode,
+        code_hash: [30; 32],
+        now,
+    };
+    assert!(given(history((1..=19).map(of))).when(again(at(1))).is_ok());
+    let twenty = || history((1..=20).map(of));
+    given(twenty()).when(again(at(1))).then_rejected(Rejection::TooManyCodes { retry_after: MINUTE * 9 });
+    assert!(given(twenty()).when(again(at(10))).is_ok());
+}
+
+#[test]
 fn another_cancellation_has_codes_of_its_own() {
     let five = history((1..=5).map(|n| started(n, at(0))));
     let command = Command::Start {
