@@ -24,6 +24,8 @@ pub(super) fn session(options: PgConnectOptions, limits: &StoreOptions) -> PgCon
         ("statement_timeout", milliseconds(limits.answer_wait_max)),
         // A process that stops in the middle must not hold the counter's lock for ever.
         ("idle_in_transaction_session_timeout", milliseconds(limits.answer_wait_max)),
+        // That something is there already is what is hoped for, and nothing to log at every start.
+        ("client_min_messages", "warning".to_owned()),
         ("tcp_keepalives_idle", "10".to_owned()),
         ("tcp_keepalives_interval", "5".to_owned()),
         ("tcp_keepalives_count", "3".to_owned()),
