@@ -102,6 +102,7 @@ async fn a_whole_account_is_left(engines: Engines) {
     let order_id = owe(&client, &subject_id).await;
     let store_subscription = subscribe(&client, &subject_id, sub::Billing::AppStore).await;
 
+    let other = client.request("other", &subject_id, whole()).await.cancellation_id;
     let id = client.request("leave", &subject_id, whole()).await.cancellation_id;
     let blocked = client.until(&id, State::Blocked).await;
     let mut codes: Vec<&str> = blocked.blockers.iter().map(|blocker| blocker.code.as_str()).collect();
@@ -148,6 +149,7 @@ async fn a_whole_account_is_left(engines: Engines) {
     };
     // Only the subject can end what a store bills; until then everybody after it waits.
     while !waits(&changes.next().await.unwrap().unwrap().cancellation.unwrap()) {}
+    nothing_new_comes_into_a_closing_account(&client, &subject_id).await;
     let ended = sub::RecordProviderStateRequest {
         subscription_id: store_subscription,
         state: sub::ProviderState::Ended.into(),
@@ -160,6 +162,10 @@ async fn a_whole_account_is_left(engines: Engines) {
         last = change.unwrap().cancellation;
     }
     assert_eq!(last.unwrap().state(), State::Completed, "the stream ends when the cancellation has");
+
+    // What else was asked for has nothing left to end.
+    let expired = client.until(&other, State::Expired).await;
+    assert_eq!(expired.closed_by_cancellation_id, id);
 
     let receipt = proven(&client, &id).await;
     let roster = ["subscription", "payscore", "wallet", "retention", "identity"];
@@ -200,6 +206,19 @@ async fn owe(client: &Client, subject_id: &str) -> String {
         ..Default::default()
     };
     payscore.create_service_order(order).await.unwrap().into_inner().order.unwrap().order_id
+}
+
+/// What the subject accepted the end of is what ends.
+async fn nothing_new_comes_into_a_closing_account(client: &Client, subject_id: &str) {
+    let request = sub::RecordSubscriptionRequest {
+        subject_id: subject_id.to_owned(),
+        plan: Some(sub::Plan { name: "Music".into(), tier: String::new(), price: cny(1) }),
+        billing: sub::Billing::Merchant.into(),
+        started_at: now(),
+        ..Default::default()
+    };
+    let refused = client.subscription.clone().record_subscription(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "SUBJECT_CLOSING"));
 }
 
 async fn nobody_writes_for_a_closed_subject(client: &Client, subject_id: &str) {

@@ -129,6 +129,15 @@ impl<E: Clone> Fact<E> {
     }
 }
 
+impl<S> Account<S> {
+    /// Whether an accepted end of the whole account is under way.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        let working = self.cases.values().filter(|record| record.phase == Phase::Working);
+        working.map(|record| &record.case.scope).any(|scope| *scope == Scope::WholeAccount)
+    }
+}
+
 impl<S: Default> Account<S> {
     /// Applies one fact. Total: what does not fit changes nothing.
     pub(crate) fn apply<P: Participant<State = S>>(mut self, participant: &P, fact: &Fact<P::Event>) -> Self {

@@ -1,7 +1,11 @@
 //! The way in for a service's own callers: read an account, or write it. What a write changes for
 //! open cancellations is answered in the same transaction.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use event_store::{
@@ -10,6 +14,7 @@ use event_store::{
 };
 use keys::SigningKey;
 use proto::participant::v1 as pb;
+use tokio::sync::{Mutex, MutexGuard};
 use types::{Caller, Clock, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{
@@ -22,6 +27,9 @@ use crate::{
 
 /// How often a write decides again when the account moved under it.
 pub(crate) const ATTEMPTS_MAX: usize = 16;
+
+/// How many turns there are; subjects that share one wait for each other, which is rare and short.
+const TURNS: usize = 64;
 
 /// How long a subject that nobody has told of yet is waited for.
 const KNOWN_WAIT: Duration = Duration::from_secs(2);
@@ -57,6 +65,8 @@ pub struct Accounts<P: Participant> {
     pub(crate) participant: Arc<P>,
     pub(crate) key: Arc<SigningKey>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where writers of one subject that met in the store queue, so that none meets others for ever.
+    turns: Arc<[Mutex<()>]>,
 }
 
 impl<P: Participant> Clone for Accounts<P> {
@@ -66,6 +76,7 @@ impl<P: Participant> Clone for Accounts<P> {
             participant: self.participant.clone(),
             key: self.key.clone(),
             clock: self.clock.clone(),
+            turns: self.turns.clone(),
         }
     }
 }
@@ -74,7 +85,8 @@ impl<P: Participant> Accounts<P> {
     /// The accounts of that store, answered with that key.
     #[must_use]
     pub fn new(store: Store, participant: Arc<P>, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, participant, key, clock }
+        let turns = (0..TURNS).map(|_| Mutex::default()).collect();
+        Self { store, participant, key, clock, turns }
     }
 
     /// The store behind.
@@ -118,6 +130,7 @@ impl<P: Participant> Accounts<P> {
         D: Fn(&P::State, Timestamp) -> Result<(Vec<P::Event>, String), R> + Send,
     {
         let claim = RequestClaim::new(write.caller, write.request_id, write.digest);
+        let mut turn = None;
         for _ in 0..ATTEMPTS_MAX {
             let (account, version) = self.load_known(write.subject).await?;
             // After loading, not before: what the same request did would else be taken for another's,
@@ -130,13 +143,20 @@ impl<P: Participant> Accounts<P> {
             }
             let now = self.clock.now();
             let (events, reference) = decide(&account.state, now).map_err(WriteError::Rejected)?;
+            if account.is_closing() && events.iter().any(|event| !self.participant.ids(event).is_empty()) {
+                return Err(AccountError::Closing.into());
+            }
             let mut draft = Draft::new(&*self.participant, &self.key, now, account);
             draft.own(events);
             draft.reconsider();
             let decided = draft.into_decided();
             match self.append(&write, claim.as_ref(), version, &decided, now, &reference).await {
                 Ok(()) => return Ok(Written { account: decided.account, reference }),
-                Err(AppendError::Conflict(_)) => {}
+                Err(AppendError::Conflict(_)) => {
+                    if turn.is_none() {
+                        turn = Some(self.turn(write.subject).await);
+                    }
+                }
                 Err(other) => {
                     let reference = claimed(claim.as_ref(), other)?;
                     return Ok(Written { account: self.get(write.subject).await?, reference });
@@ -222,6 +242,13 @@ impl<P: Participant> Accounts<P> {
             Err(AppendError::Conflict(_)) => Ok(false),
             Err(other) => Err(error::of_append(other)),
         }
+    }
+
+    async fn turn(&self, subject: &SubjectId) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        subject.hash(&mut hasher);
+        let index = usize::try_from(hasher.finish()).unwrap_or_default() % self.turns.len();
+        self.turns[index].lock().await
     }
 
     async fn made_before(&self, claim: Option<&RequestClaim>) -> Result<Option<String>, AccountError> {

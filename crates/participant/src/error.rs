@@ -14,6 +14,10 @@ pub enum AccountError {
     /// The subject's account is closed.
     #[error("the subject's account is closed")]
     Closed,
+    /// The account is being closed, and nothing new may come into it that nobody has accepted the
+    /// end of.
+    #[error("the subject's account is being closed")]
+    Closing,
     /// The request id was used for another request.
     #[error("the request id was used for another request, which gave {reference}")]
     RequestIdTaken {

@@ -58,6 +58,7 @@ pub fn account_refusal(error: AccountError) -> Refusal {
     let refusal = match &error {
         AccountError::NotFound => refuse(Code::NotFound, "NOT_FOUND"),
         AccountError::Closed => refuse(Code::FailedPrecondition, "SUBJECT_CLOSED"),
+        AccountError::Closing => refuse(Code::FailedPrecondition, "SUBJECT_CLOSING"),
         AccountError::RequestIdTaken { reference } => {
             refuse(Code::AlreadyExists, "REQUEST_ID_TAKEN").metadata("first", reference)
         }

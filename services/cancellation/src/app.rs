@@ -7,7 +7,7 @@ use event_store::{Append, AppendError, Expected, Guard, ListQuery, Metadata, Sto
 use keys::{Secret, Vault, VerificationClaims};
 use participant::RequestClaim;
 use proto::cancellation::v1 as pb;
-use types::{Caller, CancellationId, Scope, SubjectId, Timestamp, fresh_uuid};
+use types::{Caller, CancellationId, Scope, SubjectId, Tenant, Timestamp, fresh_uuid};
 
 use crate::{
     Roster,
@@ -155,6 +155,13 @@ impl Cancellations {
         self.load(change.id).await?;
         let sealed_reason = self.seal(change.id, reason).await?;
         self.execute(change, |now| Command::Revoke { sealed_reason: sealed_reason.clone(), now }).await
+    }
+
+    /// Ends one that another has left nothing to end of; nothing when it is past that.
+    pub(crate) async fn expire(&self, id: &CancellationId, by: &CancellationId) -> Result<(), Error> {
+        let caller = Caller { tenant: Tenant::local(), name: crate::NAME.into(), roles: Vec::new() };
+        let change = Change { caller: &caller, claim: None, id };
+        self.execute(change, |now| Command::Expire { by: by.clone(), now }).await.map(drop)
     }
 
     pub(crate) async fn receipt(&self, id: &CancellationId) -> Result<pb::GetReceiptResponse, Error> {

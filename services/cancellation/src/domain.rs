@@ -173,6 +173,13 @@ pub enum Command {
         /// When.
         now: Timestamp,
     },
+    /// The subject's account was closed by another cancellation: nothing is left to end.
+    Expire {
+        /// Which.
+        by: CancellationId,
+        /// When.
+        now: Timestamp,
+    },
     /// The receipt is sealed.
     Seal {
         /// The receipt.
@@ -230,6 +237,13 @@ pub enum Event {
     },
     /// It cannot be asked at all.
     Rejected {
+        /// When.
+        at: Timestamp,
+    },
+    /// The subject's account was closed by another cancellation.
+    Expired {
+        /// Which.
+        by: CancellationId,
         /// When.
         at: Timestamp,
     },

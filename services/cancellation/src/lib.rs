@@ -6,6 +6,7 @@
 
 mod acknowledgements;
 mod app;
+mod closing;
 mod domain;
 mod error;
 mod grpc;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use acknowledgements::Acknowledgements;
 use app::Cancellations;
+use closing::Closing;
 use event_store::Store;
 pub use grpc::Api;
 use keys::{Jwk, JwkSet, Secret, SigningKey, Vault};
@@ -102,7 +104,7 @@ impl Jwks {
 pub struct Service {
     api: Api,
     consumer: BatchConsumer<Acknowledgements>,
-    relay: Follower,
+    followers: Vec<Follower>,
 }
 
 /// Declares the topics and joins up the parts.
@@ -132,7 +134,9 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
     let watchers = Arc::new(Watchers::default());
     let cancellations = Cancellations { store, shell, roster: Arc::new(roster), vault, secret, watchers };
-    Ok(Service { api: Api { cancellations, jwks }, consumer, relay })
+    let closing =
+        Follower::new(cancellations.store.clone(), "closing", Arc::new(Closing(cancellations.clone())));
+    Ok(Service { api: Api { cancellations, jwks }, consumer, followers: vec![relay, closing] })
 }
 
 fn jwks(receipt_key: &SigningKey, roster: &Roster, retired: Vec<Jwk>) -> Jwks {
@@ -173,16 +177,18 @@ impl Service {
     /// # Errors
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { api, consumer, relay } = self;
+        let Self { api, consumer, followers } = self;
         let stop = shutdown.child_token();
         let mut tasks: JoinSet<Result<(), ConsumerError>> = JoinSet::new();
         let token = stop.clone();
         tasks.spawn(async move { consumer.run(token).await });
-        let token = stop.clone();
-        tasks.spawn(async move {
-            relay.run(token).await;
-            Ok(())
-        });
+        for follower in followers {
+            let token = stop.clone();
+            tasks.spawn(async move {
+                follower.run(token).await;
+                Ok(())
+            });
+        }
         let token = stop.clone();
         let Cancellations { watchers, store, .. } = api.cancellations;
         tasks.spawn(async move {

@@ -18,8 +18,15 @@ const SOURCE: &str = "cancellation";
 /// The facts that everybody may know.
 fn is_public(kind: &str) -> bool {
     let name = kind.strip_prefix("exeunt.cancellation.v1.").unwrap_or_default();
-    [pb::Requested::NAME, pb::Confirmed::NAME, pb::Completed::NAME, pb::Revoked::NAME, pb::Rejected::NAME]
-        .contains(&name)
+    [
+        pb::Requested::NAME,
+        pb::Confirmed::NAME,
+        pb::Completed::NAME,
+        pb::Revoked::NAME,
+        pb::Rejected::NAME,
+        pb::Expired::NAME,
+    ]
+    .contains(&name)
 }
 
 /// The function that turns one stored event into the messages it means: a round into its

@@ -78,12 +78,12 @@ async fn the_same_request_many_times_at_once_is_done_once_and_answered_alike() {
 async fn different_requests_at_once_all_take_place() {
     let world = World::new().await;
     let subject = world.subject(vec![]).await;
-    let ids: Vec<_> = (0..12).map(|number| format!("r{number}")).collect();
+    let ids: Vec<_> = (0..60).map(|number| format!("r{number}")).collect();
     let all = ids.iter().map(|id| world.accounts.write(world.request(&subject, id, 1), more));
     for written in join_all(all).await {
         written.unwrap();
     }
-    assert_eq!(world.state(&subject).await.units, 12);
+    assert_eq!(world.state(&subject).await.units, 60);
 }
 
 #[tokio::test]

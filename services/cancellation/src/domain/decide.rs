@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use types::{ParticipantName, Timestamp};
+use types::{CancellationId, ParticipantName, Timestamp};
 
 use super::{
     Answer, Command, Digest, Event, Kind, Outcome, Request, Token, evolve,
@@ -71,6 +71,7 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             | Command::Reassess
             | Command::Confirm { .. }
             | Command::Revoke { .. }
+            | Command::Expire { .. }
             | Command::Seal { .. } => Err(Rejection::Unknown),
         };
     };
@@ -82,6 +83,7 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
         Command::Reassess => reassess(case),
         Command::Confirm { digest, tokens, now } => confirm(case, digest, &tokens, now),
         Command::Revoke { sealed_reason, now } => revoke(case, sealed_reason, now),
+        Command::Expire { by, now } => Ok(expire(case, by, now)),
         Command::Seal { receipt, now } => Ok(seal(case, receipt, now)),
     }
 }
@@ -171,7 +173,8 @@ fn follow(case: &Case, at: Timestamp) -> Option<Event> {
         | Phase::AwaitingConfirmation
         | Phase::Completed
         | Phase::Revoked
-        | Phase::Rejected => None,
+        | Phase::Rejected
+        | Phase::Expired => None,
     }
 }
 
@@ -195,7 +198,7 @@ fn reassess(case: &Case) -> Result<Vec<Event>, Rejection> {
         // Nothing else would have another try at what failed.
         Phase::Executing if case.any_failed() => Ok(assess_again(case)),
         Phase::Executing => Err(Rejection::ExecutionStarted),
-        Phase::Completed | Phase::Revoked | Phase::Rejected => Err(Rejection::Ended),
+        Phase::Completed | Phase::Revoked | Phase::Rejected | Phase::Expired => Err(Rejection::Ended),
     }
 }
 
@@ -213,7 +216,7 @@ fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Resu
         }
         Phase::Assessing => return Err(Rejection::NotQuoted),
         Phase::Blocked => return Err(Rejection::Blocked),
-        Phase::Revoked | Phase::Rejected => return Err(Rejection::Ended),
+        Phase::Revoked | Phase::Rejected | Phase::Expired => return Err(Rejection::Ended),
     }
     if case.quote != Some(digest) {
         return Err(Rejection::QuoteChanged);
@@ -252,7 +255,7 @@ fn check_tokens(case: &Case, tokens: &[Token], now: Timestamp) -> Result<Vec<Str
 fn revoke(case: &Case, sealed_reason: Arc<[u8]>, at: Timestamp) -> Result<Vec<Event>, Rejection> {
     match case.phase {
         Phase::Revoked => Ok(Vec::new()),
-        Phase::Completed | Phase::Rejected => Err(Rejection::Ended),
+        Phase::Completed | Phase::Rejected | Phase::Expired => Err(Rejection::Ended),
         Phase::Executing => Err(Rejection::ExecutionStarted),
         Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation if case.has_executed() => {
             Err(Rejection::ExecutionStarted)
@@ -261,4 +264,10 @@ fn revoke(case: &Case, sealed_reason: Arc<[u8]>, at: Timestamp) -> Result<Vec<Ev
             Ok(vec![Event::Revoked { sealed_reason, at }])
         }
     }
+}
+
+/// What is being executed goes on: participants answer that nothing is left, and it ends by itself.
+fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
+    let untouched = case.phase.is_before_execution() && !case.has_executed() && case.request.id != by;
+    if untouched { vec![Event::Expired { by, at }] } else { Vec::new() }
 }

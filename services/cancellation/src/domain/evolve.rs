@@ -18,6 +18,7 @@ pub fn evolve(state: State, event: Event) -> State {
             tokens_used: Vec::new(),
             receipt: None,
             ended_at: None,
+            closed_by: None,
             request,
         })),
         (Some(case), event) => Some(apply(case, event)),
@@ -31,7 +32,8 @@ pub fn evolve(state: State, event: Event) -> State {
             | Event::Confirmed { .. }
             | Event::Completed { .. }
             | Event::Revoked { .. }
-            | Event::Rejected { .. },
+            | Event::Rejected { .. }
+            | Event::Expired { .. },
         ) => None,
     }
 }
@@ -79,6 +81,11 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
         Event::Rejected { at } => {
             case.phase = Phase::Rejected;
             case.ended_at = Some(at);
+        }
+        Event::Expired { by, at } => {
+            case.phase = Phase::Expired;
+            case.ended_at = Some(at);
+            case.closed_by = Some(by);
         }
     }
     case

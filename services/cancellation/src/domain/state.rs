@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use types::{ItemKind, ParticipantName, Timestamp};
+use types::{CancellationId, ItemKind, ParticipantName, Timestamp};
 
 use super::{Answer, Digest, Outcome, Request};
 
@@ -41,13 +41,15 @@ pub enum Phase {
     Revoked,
     /// It cannot be asked at all.
     Rejected,
+    /// Another cancellation closed the account.
+    Expired,
 }
 
 impl Phase {
     /// Nothing will happen any more.
     #[must_use]
     pub fn is_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Revoked | Self::Rejected)
+        matches!(self, Self::Completed | Self::Revoked | Self::Rejected | Self::Expired)
     }
 
     /// Nothing has been done yet.
@@ -117,6 +119,8 @@ pub struct Case {
     pub receipt: Option<String>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// The cancellation that closed the account before this one could.
+    pub closed_by: Option<CancellationId>,
 }
 
 /// Something that the rules need and cannot make: it comes back as a command.

@@ -47,6 +47,9 @@ pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
         Event::Revoked { sealed_reason, at: _ } => {
             Encoded::of(&pb::Revoked { sealed_reason: Bytes::copy_from_slice(sealed_reason) })
         }
+        Event::Expired { by, at: _ } => {
+            Encoded::of(&pb::Expired { closed_by_cancellation_id: by.to_string() })
+        }
         Event::Rejected { at: _ } => Encoded::of(&pb::Rejected { rejections: super::view::rejections(case) }),
     };
     NewEvent { id: fresh_uuid(), kind: encoded.kind, schema: encoded.schema, payload: encoded.payload }
@@ -192,6 +195,11 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
             Event::Revoked { sealed_reason: Arc::from(&revoked.sealed_reason[..]), at }
         }
         pb::Rejected::NAME => Event::Rejected { at },
+        pb::Expired::NAME => {
+            let expired = pb::Expired::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            let by = CancellationId::parse(&expired.closed_by_cancellation_id);
+            Event::Expired { by: by.map_err(|e| broken(e.to_string()))?, at }
+        }
         pb::SubjectKnown::NAME => {
             let known = pb::SubjectKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
             return Ok(Decoded::SubjectKnown(known));

@@ -23,6 +23,7 @@ pub(crate) fn state_of(phase: Phase) -> pb::State {
         Phase::Completed => pb::State::Completed,
         Phase::Revoked => pb::State::Revoked,
         Phase::Rejected => pb::State::Rejected,
+        Phase::Expired => pb::State::Expired,
     }
 }
 
@@ -51,6 +52,7 @@ pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
         rejections: rejections(case),
         channel: request.channel.clone(),
         version,
+        closed_by_cancellation_id: case.closed_by.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
