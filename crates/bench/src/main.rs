@@ -31,6 +31,10 @@ use engine::EngineKind;
 use report::Report;
 use workload::Workload;
 
+/// As in the program that is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "bench", about = "Measures the product through its public API")]
 struct Cli {

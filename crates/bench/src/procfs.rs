@@ -7,24 +7,25 @@ use anyhow::{Context, Result};
 /// A tick of `/proc/<pid>/stat`: Linux shows 100 a second to programs whatever the kernel's own rate.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A process and those it started.
+/// A process, and those that belong to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
     leader: u32,
+    with_children: bool,
 }
 
 impl Group {
-    /// That process.
+    /// That process and no other.
     pub fn of(leader: u32) -> Self {
-        Self { leader }
+        Self { leader, with_children: false }
     }
 
-    /// This process.
+    /// This process, without the server that it started.
     pub fn own() -> Self {
         Self::of(std::process::id())
     }
 
-    /// Who listens on the port that a URL or `host:port` names, if it is on this machine.
+    /// Who listens on the port that a URL or `host:port` names, with its children, if it is on this machine.
     pub fn listening(address: &str) -> Option<Self> {
         let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
         let authority = authority.split(['/', ',']).next()?;
@@ -32,15 +33,18 @@ impl Group {
         let local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
         let sockets = local.then(|| sockets_on(port.parse().ok()))?;
         // Children of a server may hold its socket too; the server was there first.
-        pids().into_iter().find(|pid| holds(*pid, &sockets)).map(Self::of)
+        let leader = pids().into_iter().find(|pid| holds(*pid, &sockets))?;
+        Some(Self { leader, with_children: true })
     }
 
-    /// CPU used so far, by children that have ended too.
+    /// CPU used so far; with children, also by those that have ended.
     pub fn cpu(self) -> Duration {
-        let children =
-            pids().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == self.leader));
-        let children: u32 = children.filter_map(stat).map(|stat| stat.own).sum();
-        stat(self.leader).map_or(Duration::ZERO, |stat| TICK * (stat.own + stat.ended_children + children))
+        let Some(leader) = stat(self.leader) else { return Duration::ZERO };
+        if !self.with_children {
+            return TICK * leader.own;
+        }
+        let children = pids().into_iter().filter_map(stat).filter(|stat| stat.parent == self.leader);
+        TICK * (leader.own + leader.ended_children + children.map(|stat| stat.own).sum::<u32>())
     }
 
     /// The most memory that the leader has had, in bytes.
