@@ -246,7 +246,8 @@ fn member_id(reader: &mut Reader) -> String {
 
 fn log(reader: &mut Reader) -> String {
     let text = reader.text("log");
-    if tracing_subscriber::EnvFilter::try_new(&text).is_err() {
+    // What is no text was told already.
+    if !reader.is_wrong("log") && crate::telemetry::filter(&text).is_none() {
         reader.fault("log", "must be a level, or levels by target, such as warn,cancellation=debug");
     }
     text
@@ -358,6 +359,13 @@ mod tests {
         for (said, begin) in said.iter().zip(begins) {
             assert!(said.starts_with(begin), "{said:?} should begin {begin:?}");
         }
+    }
+
+    #[test]
+    fn a_log_filter_that_would_silence_the_rest_is_a_fault() {
+        assert_eq!(faults(load(Some("log = \"loud,,\""), &[], &[])), ["log"]);
+        assert_eq!(faults(load(None, &[("EXEUNT_LOG", "inof")], &[])), ["log"]);
+        assert!(load(None, &[("EXEUNT_LOG", "warn,cancellation=debug")], &[]).is_ok());
     }
 
     #[test]

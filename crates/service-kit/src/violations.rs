@@ -148,10 +148,14 @@ impl Violations {
         value
     }
 
-    /// Text of 1 to `max` characters, none of them a control character.
+    /// Text of 1 to `max` characters, not all of them white space, none of them a control character.
     pub fn text(&mut self, field: &str, text: &str, max: usize) -> Option<String> {
         if text.is_empty() {
             self.push(field, "must not be empty");
+            return None;
+        }
+        if text.trim().is_empty() {
+            self.push(field, "must not be blank");
             return None;
         }
         self.optional_text(field, text, max)?
@@ -394,6 +398,10 @@ mod tests {
         assert!(faults(|v| v.text("f", "四个汉字", 4)).is_empty());
         assert_eq!(faults(|v| v.text("f", "五个汉字啊", 4)), ["f must have at most 4 characters"]);
         assert_eq!(faults(|v| v.text("f", "", 4)), ["f must not be empty"]);
+        for blank in [" ", "      ", "\t\n", "\u{3000}"] {
+            assert_eq!(faults(|v| v.text("f", blank, 4)), ["f must not be blank"]);
+        }
+        assert!(faults(|v| v.text("f", " a ", 4)).is_empty());
         assert_eq!(faults(|v| v.text("f", "a\u{0}", 4)), ["f must not have control characters"]);
         assert_eq!(Violations::new().optional_text("f", "", 4), Some(None));
     }

@@ -172,7 +172,9 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
 /// A key as people can read and repeat it.
 fn key_text(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
-        Ok(text) if !text.is_empty() && !text.starts_with(HEX) && !text.chars().any(char::is_control) => {
+        Ok(text)
+            if !text.trim().is_empty() && !text.starts_with(HEX) && !text.chars().any(char::is_control) =>
+        {
             text.to_owned()
         }
         _ => key.iter().fold(HEX.to_owned(), |text, byte| text + &format!("{byte:02x}")),
@@ -199,9 +201,9 @@ mod tests {
 
     #[test]
     fn a_key_can_be_read_and_repeated_whatever_its_bytes() {
-        let wild: [&[u8]; 5] = [b"can_1", b"", b"\xff\x00", b"hex:no", b"a\nb"];
+        let wild: [&[u8]; 6] = [b"can_1", b"", b"\xff\x00", b"hex:no", b"a\nb", b"  "];
         let shown = wild.map(key_text);
-        assert_eq!(shown, ["can_1", "hex:", "hex:ff00", "hex:6865783a6e6f", "hex:610a62"]);
+        assert_eq!(shown, ["can_1", "hex:", "hex:ff00", "hex:6865783a6e6f", "hex:610a62", "hex:2020"]);
         for (bytes, text) in wild.iter().zip(&shown) {
             let mut v = Violations::new();
             assert_eq!(key_bytes(&mut v, text).as_deref(), Some(*bytes), "{text}");

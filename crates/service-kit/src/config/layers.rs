@@ -107,6 +107,11 @@ impl Reader {
         self.faults.push(Fault { key: key.into(), source, message: message.into() });
     }
 
+    /// Whether the setting was found wrong already.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        self.faults.iter().any(|fault| fault.key == key)
+    }
+
     /// What nobody asked for: to be called when everything was read.
     pub(super) fn take_warnings(&mut self) -> Vec<String> {
         let unknown = std::mem::take(&mut self.variables).into_keys();
