@@ -4,6 +4,7 @@ mod args;
 mod calls;
 mod client;
 mod failure;
+mod identity;
 mod item;
 mod output;
 mod parked;
@@ -47,11 +48,13 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Serve(flags) => serve::serve(flags, output).await,
         Command::Demo(flags) => crate::demo::run(flags.json, output).await,
         Command::Verify(flags) => verify::verify(&flags, output),
+        Command::Register(flags) => identity::register(&server, flags, output).await,
         Command::Request(flags) => calls::request(&server, flags, output).await,
         Command::Show(flags) => calls::show(&server, flags, output).await,
         Command::List(flags) => calls::list(&server, flags, output).await,
         Command::Watch(flags) => calls::watch(&server, flags, output).await,
         Command::Reassess(flags) => calls::reassess(&server, flags, output).await,
+        Command::Identify(flags) => identity::identify(&server, flags, output).await,
         Command::Confirm(flags) => calls::confirm(&server, flags, output).await,
         Command::Revoke(flags) => calls::revoke(&server, flags, output).await,
         Command::Receipt(flags) => calls::receipt(&server, flags, output).await,

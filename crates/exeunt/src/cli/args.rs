@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use proto::{cancellation::v1::State, types::v1::Item};
 
 use super::{Format, item};
@@ -38,6 +38,8 @@ pub enum Command {
     Serve(Serve),
     /// Play a whole cancellation, with everything in this process and in a temporary directory
     Demo(Demo),
+    /// Make a subject known
+    Register(Register),
     /// Ask for an account or for services to end
     Request(Request),
     /// Show a cancellation
@@ -48,6 +50,8 @@ pub enum Command {
     Watch(Cancellation),
     /// Ask every participant again what blocks and what follows
     Reassess(Changed),
+    /// Prove that it is the subject who confirms: have a code sent, then exchange it for a token
+    Identify(Identify),
     /// Accept the quote of a cancellation
     Confirm(Confirm),
     /// Take a cancellation back
@@ -96,6 +100,36 @@ pub struct Demo {
     /// Print nothing but one JSON object at the end
     #[arg(long)]
     pub json: bool,
+}
+
+/// Who is to be known.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("contacts").required(true).multiple(true).args(["email", "sms"]))]
+pub struct Register {
+    /// Where they live, as in ISO 3166-1: two capital letters
+    #[arg(long)]
+    pub region: String,
+    /// Which edition of the product they use
+    #[arg(long, value_enum)]
+    pub edition: Edition,
+    /// A mailbox of theirs; may be repeated
+    #[arg(long)]
+    pub email: Vec<String>,
+    /// A phone number of theirs, a plus sign and 7 to 15 digits; may be repeated
+    #[arg(long)]
+    pub sms: Vec<String>,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// Which edition of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Edition {
+    /// For subjects of the domestic market
+    Domestic,
+    /// For subjects everywhere else
+    International,
 }
 
 /// What shall end.
@@ -160,6 +194,36 @@ pub struct List {
     pub page_token: String,
 }
 
+/// First the cancellation and a factor, which has a code sent; then the verification and the code,
+/// which gives a token.
+#[derive(Debug, Args)]
+pub struct Identify {
+    /// Which cancellation is to be confirmed
+    #[arg(required_unless_present = "verification", requires = "factor")]
+    pub cancellation_id: Option<String>,
+    /// Which way the code is sent
+    #[arg(long, value_enum, requires = "cancellation_id")]
+    pub factor: Option<Factor>,
+    /// Who confirms; the cancellation's subject when not given
+    #[arg(long, requires = "cancellation_id")]
+    pub subject: Option<String>,
+    /// The verification that the code belongs to
+    #[arg(long, requires = "code", conflicts_with = "cancellation_id")]
+    pub verification: Option<String>,
+    /// The code that was sent, six digits
+    #[arg(long, requires = "verification")]
+    pub code: Option<String>,
+}
+
+/// Which way a code is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Factor {
+    /// To a mailbox
+    Email,
+    /// To a phone
+    Sms,
+}
+
 /// What is accepted, and the proof of who accepts.
 #[derive(Debug, Args)]
 pub struct Confirm {
@@ -168,7 +232,7 @@ pub struct Confirm {
     /// The digest of the quote, as `show` tells it
     #[arg(long)]
     pub digest: String,
-    /// A verification token of the identity service; may be repeated
+    /// A verification token, as `identify` gives it; may be repeated
     #[arg(long, required = true)]
     pub token: Vec<String>,
     /// Makes repeating it harmless
@@ -273,6 +337,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_subject_has_a_contact_and_a_code_is_sent_or_taken_but_not_both() {
+        let parse = |words: &str| Cli::try_parse_from(words.split(' ')).is_ok();
+        assert!(parse("exeunt register --region CN --edition domestic --email a@b.c --sms +8613812345678"));
+        assert!(!parse("exeunt register --region CN --edition domestic"));
+        assert!(!parse("exeunt register --region CN --edition lunar --email a@b.c"));
+        assert!(parse("exeunt identify can_1 --factor sms --subject sbj_1"));
+        assert!(parse("exeunt identify --verification ver_1 --code 123456"));
+        for wrong in [
+            "exeunt identify",
+            "exeunt identify can_1",
+            "exeunt identify --factor sms",
+            "exeunt identify --verification ver_1",
+            "exeunt identify --code 123456",
+            "exeunt identify can_1 --factor sms --verification ver_1 --code 123456",
+            "exeunt identify --verification ver_1 --code 123456 --subject sbj_1",
+            "exeunt identify can_1 --factor face",
+        ] {
+            assert!(!parse(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use super::{Failure, Output, args, client};
 use crate::text;
 
-async fn service(server: &str) -> Result<CancellationServiceClient<Channel>, Failure> {
+pub async fn service(server: &str) -> Result<CancellationServiceClient<Channel>, Failure> {
     let channel = client::connect(server).await?;
     Ok(CancellationServiceClient::new(channel).max_decoding_message_size(client::ANSWER_BYTES_MAX))
 }
@@ -44,6 +44,10 @@ pub async fn show(server: &str, flags: args::Cancellation, output: &Output) -> R
     let request = pb::GetCancellationRequest { cancellation_id: flags.cancellation_id };
     let answer = service(server).await?.get_cancellation(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    if let Some(one) = answer.cancellation.filter(|one| one.state() == pb::State::AwaitingConfirmation) {
+        let id = one.cancellation_id;
+        output.aside(&format!("to confirm it, prove first who you are: exeunt identify {id} --factor email"));
+    }
     Ok(())
 }
 

@@ -15,11 +15,15 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Connects to the server.
 ///
 /// # Errors
-/// [`Failure`] when the address makes no sense or nobody answers there.
+/// [`Failure`] when the address is not `http://host:port` or nobody answers there.
 pub async fn connect(server: &str) -> Result<Channel, Failure> {
-    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|error| {
-        Failure::local(format!("{server} is no server: it must be such as http://127.0.0.1:7700"), error)
-    })?;
+    let wrong = || format!("{server} is no server: an address is http://host:port");
+    let endpoint =
+        Endpoint::from_shared(server.to_owned()).map_err(|error| Failure::local(wrong(), error))?;
+    // A word alone is read as a host without a scheme; nothing would ever answer there.
+    if endpoint.uri().scheme_str() != Some("http") {
+        return Err(Failure::plain(wrong()));
+    }
     let endpoint = endpoint.connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).tcp_nodelay(true);
     endpoint
         .connect()

@@ -1,5 +1,6 @@
 //! The command line against a server, and without one.
 
+use proto::cancellation::v1::State;
 use serde_json::Value;
 
 use crate::harness::{App, program, stderr, stdout};
@@ -21,7 +22,7 @@ async fn a_cancellation_is_requested_shown_watched_and_taken_back() {
     let id = json(stdout(&requested))["cancellation"]["cancellationId"].as_str().unwrap().to_owned();
     assert!(stdout(&ask(&request)).starts_with(&format!("Cancellation {id}\n")));
 
-    app.reach(&id, proto::cancellation::v1::State::AwaitingConfirmation).await;
+    app.reach(&id, State::AwaitingConfirmation).await;
     let shown = ask(&["show", &id]);
     assert!(stdout(&shown).contains("\n  state           awaiting confirmation\n"), "{}", stdout(&shown));
     assert!(stdout(&shown).contains("Digest to confirm: "));
@@ -39,6 +40,53 @@ async fn a_cancellation_is_requested_shown_watched_and_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subject_registers_proves_who_it_is_and_confirms() {
+    let mut app = App::start().await;
+    let server = app.server.clone();
+    let ask = |arguments: &[&str]| program(&[&["--server", &server], arguments].concat());
+    let ask_json = |arguments: &[&str]| {
+        let answer = ask(&[arguments, &["--output", "json"]].concat());
+        assert_eq!((answer.status.code(), stderr(&answer)), (Some(0), ""));
+        json(stdout(&answer))
+    };
+    let who = ["register", "--region", "CN", "--edition", "domestic", "--request-id", "r-1"];
+    let contacts = ["--email", "user@example.com", "--sms", "+8613812345678"];
+    let registered = ask(&[&who[..], &contacts].concat());
+    let subject = stdout(&registered).trim_end().to_owned();
+    assert!(subject.starts_with("sbj_"), "{subject} {}", stderr(&registered));
+    assert_eq!(ask_json(&[&who[..], &contacts].concat())["subjectId"], *subject);
+
+    let id = app.request("close", &subject).await.unwrap().cancellation_id;
+    let quoted = app.reach(&id, State::AwaitingConfirmation).await;
+    let shown = ask(&["show", &id]);
+    assert!(stderr(&shown).contains(&format!("exeunt identify {id} --factor email")), "{}", stderr(&shown));
+
+    let by_text = ask(&["identify", &id, "--factor", "sms", "--subject", &subject]);
+    let said = stdout(&by_text);
+    assert!(said.starts_with("Verification ") && said.contains("\n  code sent to    "), "{said}");
+    assert!(said.contains("\n  valid until     ") && !said.contains("+8613812345678"), "{said}");
+    assert!(stderr(&by_text).contains(" --code <six digits>"), "{}", stderr(&by_text));
+
+    let started = ask_json(&["identify", &id, "--factor", "email"]);
+    assert!(started["maskedAddress"].is_string() && started["expiresAt"].is_string(), "{started}");
+    let verification = started["verificationId"].as_str().unwrap();
+    let code = app.code(verification).await;
+    let other = if code == "000000" { "000001" } else { "000000" };
+    assert_eq!(ask(&["identify", "--verification", verification, "--code", other]).status.code(), Some(3));
+    let completed = ask(&["identify", "--verification", verification, "--code", &code]);
+    let said = stdout(&completed);
+    assert!(said.contains("\n  level           single\n  valid until     "), "{said} {}", stderr(&completed));
+    assert!(stderr(&completed).starts_with("confirm with: exeunt confirm "), "{}", stderr(&completed));
+    let token = said.lines().next().unwrap().strip_prefix("Verification token ").unwrap();
+
+    let digest = quoted.quote.unwrap().digest;
+    let confirmed = ask_json(&["confirm", &id, "--digest", &digest, "--token", token]);
+    assert_eq!(confirmed["cancellation"]["cancellationId"], *id);
+    app.reach(&id, State::Completed).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_name_every_fault_and_what_to_do() {
     let app = App::start().await;
     let refused = program(&["--server", &app.server, "request", "--subject", "a b", "--scope", "no such"]);
@@ -52,6 +100,15 @@ async fn refusals_name_every_fault_and_what_to_do() {
     let nobody = program(&["--server", "http://127.0.0.1:1", "keys"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(stderr(&nobody).contains("start one with `exeunt serve`"));
+    for nonsense in
+        ["nonsense", "127.0.0.1:7700", "localhost:7700", "https://127.0.0.1:7700", "a b", "http://"]
+    {
+        let refused = program(&["--server", nonsense, "keys"]);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = stderr(&refused);
+        assert!(said.contains(&format!("{nonsense} is no server: an address is http://host:port")), "{said}");
+        assert!(!said.contains("exeunt serve"), "{said}");
+    }
     assert_eq!(program(&["request", "--subject", "x"]).status.code(), Some(2));
 }
 

@@ -122,20 +122,23 @@ impl App {
             ..identity::StartVerificationRequest::default()
         };
         let started = self.identity.start_verification(request).await.unwrap().into_inner();
-        let folder = compose::messages_directory(&self.data_dir());
-        let message = eventually(async || {
-            let path = folder.join(format!("{}.eml", started.verification_id));
-            std::fs::read_to_string(path).ok()
-        })
-        .await;
-        let (_, body) = message.split_once("\r\n\r\n").unwrap();
-        let code = body.split(|char: char| !char.is_ascii_digit()).find(|run| run.len() == 6).unwrap();
         let request = identity::CompleteVerificationRequest {
+            code: self.code(&started.verification_id).await,
             verification_id: started.verification_id,
-            code: code.into(),
             ..identity::CompleteVerificationRequest::default()
         };
         self.identity.complete_verification(request).await.unwrap().into_inner().verification_token
+    }
+
+    /// The code that was sent for an email verification, from the message folder.
+    pub async fn code(&self, verification_id: &str) -> String {
+        let folder = compose::messages_directory(&self.data_dir());
+        let message =
+            eventually(async || std::fs::read_to_string(folder.join(format!("{verification_id}.eml"))).ok())
+                .await;
+        let (_, body) = message.split_once("\r\n\r\n").unwrap();
+        let code = body.split(|char: char| !char.is_ascii_digit()).find(|run| run.len() == 6);
+        code.unwrap().to_owned()
     }
 
     /// Closes the account of a subject that has nothing; gives the cancellation and its receipt.

@@ -1,0 +1,102 @@
+//! Calls about subjects and the proof that it is them.
+
+use proto::{
+    cancellation::v1::GetCancellationRequest,
+    identity::v1::{self as pb, contact::Address, identity_service_client::IdentityServiceClient},
+    types::v1::Edition,
+};
+use tonic::transport::Channel;
+
+use super::{Failure, Output, args, calls, client};
+use crate::text;
+
+async fn service(server: &str) -> Result<IdentityServiceClient<Channel>, Failure> {
+    Ok(IdentityServiceClient::new(client::connect(server).await?))
+}
+
+/// As text, the subject's id alone, so that it can be kept in a variable.
+pub async fn register(server: &str, flags: args::Register, output: &Output) -> Result<(), Failure> {
+    let edition = match flags.edition {
+        args::Edition::Domestic => Edition::Domestic,
+        args::Edition::International => Edition::International,
+    };
+    let emails = flags.email.into_iter().map(Address::Email);
+    let contacts = emails.chain(flags.sms.into_iter().map(Address::Sms));
+    let request = pb::RegisterSubjectRequest {
+        request_id: flags.request_id,
+        region: flags.region,
+        edition: edition.into(),
+        contacts: contacts.map(|address| pb::Contact { address: Some(address) }).collect(),
+    };
+    let answer = service(server).await?.register_subject(request).await?.into_inner();
+    output.answer(&answer, |answer| answer.subject_id.clone() + "\n");
+    Ok(())
+}
+
+/// Sends a code, or takes the code that was sent.
+pub async fn identify(server: &str, flags: args::Identify, output: &Output) -> Result<(), Failure> {
+    match (flags.cancellation_id, flags.factor, flags.verification, flags.code) {
+        (Some(cancellation_id), Some(factor), None, None) => {
+            start(server, cancellation_id, factor, flags.subject, output).await
+        }
+        (None, None, Some(verification_id), Some(code)) => {
+            complete(server, verification_id, code, output).await
+        }
+        _ => Err(Failure::plain("give a cancellation and --factor, or --verification and --code")),
+    }
+}
+
+async fn start(
+    server: &str,
+    cancellation_id: String,
+    factor: args::Factor,
+    subject: Option<String>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let subject_id = match subject {
+        Some(subject) => subject,
+        None => subject_of(server, &cancellation_id).await?,
+    };
+    let factor = match factor {
+        args::Factor::Email => pb::Factor::EmailCode,
+        args::Factor::Sms => pb::Factor::SmsCode,
+    };
+    let request = pb::StartVerificationRequest {
+        subject_id,
+        cancellation_id,
+        factor: factor.into(),
+        ..pb::StartVerificationRequest::default()
+    };
+    let answer = service(server).await?.start_verification(request).await?.into_inner();
+    let id = answer.verification_id.clone();
+    output.answer(&answer, text::verification);
+    output.aside(&format!(
+        "with the code that was sent: exeunt identify --verification {id} --code <six digits>"
+    ));
+    Ok(())
+}
+
+async fn subject_of(server: &str, cancellation_id: &str) -> Result<String, Failure> {
+    let request = GetCancellationRequest { cancellation_id: cancellation_id.into() };
+    let answer = calls::service(server).await?.get_cancellation(request).await?.into_inner();
+    Ok(answer.cancellation.unwrap_or_default().subject_id)
+}
+
+async fn complete(
+    server: &str,
+    verification_id: String,
+    code: String,
+    output: &Output,
+) -> Result<(), Failure> {
+    let request = pb::CompleteVerificationRequest {
+        verification_id,
+        code,
+        ..pb::CompleteVerificationRequest::default()
+    };
+    let answer = service(server).await?.complete_verification(request).await?.into_inner();
+    output.answer(&answer, text::proof);
+    output.aside(
+        "confirm with: exeunt confirm <cancellation id> --digest <as `show` tells it> --token <token>",
+    );
+    Ok(())
+}
