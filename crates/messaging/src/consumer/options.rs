@@ -36,7 +36,7 @@ impl Default for ConsumerOptions {
     fn default() -> Self {
         Self {
             batch_records_max: 1000,
-            cached_streams_max: 50_000,
+            cached_streams_max: 5_000,
             attempts_max: 8,
             parked_share_max: 0.5,
             parked_window: 100,
