@@ -14,6 +14,7 @@ mod murmur2;
 mod namespace;
 mod open;
 mod relay;
+mod together;
 
 pub use cloud_event::{
     CE_ID, CE_SEQUENCE, CE_SOURCE, CE_SPECVERSION, CE_SUBJECT, CE_TIME, CE_TYPE, CONTENT_TYPE, CloudEvent,
@@ -32,3 +33,4 @@ pub use log::{
 pub use murmur2::partition_of;
 pub use open::open_log;
 pub use relay::{Publish, Relay};
+pub use together::{RunError, run_together};

@@ -26,6 +26,7 @@ pub use account::{Account, Case, CaseRecord, Phase, stream_of, unreadable};
 pub use accounts::{Accounts, Write, Written};
 pub use answer::{Answer, Step, is_success};
 pub use error::{AccountError, WriteError};
+pub use messaging::RunError;
 pub use request::{RequestClaim, Taken};
-pub use runtime::{Options, RunError, Runtime, StartError};
+pub use runtime::{Options, Runtime, StartError};
 pub use traits::{Assessed, Encoded, Participant, TimerWish};

@@ -5,12 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use event_store::{Recorded, Store};
 use keys::SigningKey;
 use messaging::{
-    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Message,
-    Relay, Subscription,
+    BatchConsumer, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Message, Relay, RunError,
+    Subscription,
 };
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{Clock, ParticipantName};
+use types::Clock;
 
 use crate::{Accounts, Participant, contract, publish::publisher, timers};
 
@@ -35,17 +34,6 @@ pub enum StartError {
     /// Its topics could not be made.
     #[error("topics could not be declared")]
     Topics(#[source] LogError),
-}
-
-/// A participant that stopped before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Its consumer cannot go on.
-    #[error("consumer of {0} stopped")]
-    Consumer(ParticipantName, #[source] ConsumerError),
-    /// One of its tasks panicked.
-    #[error("a task of {0} panicked")]
-    Panicked(ParticipantName, #[source] tokio::task::JoinError),
 }
 
 /// A participant, ready to run.
@@ -129,32 +117,7 @@ impl<P: Participant> Runtime<P> {
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { accounts, consumer, followers } = self;
-        let name = accounts.participant.name().clone();
-        let stop = shutdown.child_token();
-        let mut tasks: JoinSet<Result<(), ConsumerError>> = JoinSet::new();
-        let token = stop.clone();
-        tasks.spawn(async move { consumer.run(token).await });
-        for follower in followers {
-            let token = stop.clone();
-            tasks.spawn(async move {
-                follower.run(token).await;
-                Ok(())
-            });
-        }
-        let token = stop.clone();
-        tasks.spawn(async move {
-            timers::run(accounts, token).await;
-            Ok(())
-        });
-        let mut first = Ok(());
-        while let Some(ended) = tasks.join_next().await {
-            stop.cancel();
-            let ended = match ended {
-                Ok(ended) => ended.map_err(|error| RunError::Consumer(name.clone(), error)),
-                Err(error) => Err(RunError::Panicked(name.clone(), error)),
-            };
-            first = first.and(ended);
-        }
-        first
+        let timers = |stop| timers::run(accounts, stop);
+        messaging::run_together(consumer, followers, timers, shutdown).await
     }
 }

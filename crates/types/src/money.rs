@@ -29,7 +29,7 @@ impl Currency {
     /// The code.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("XXX")
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// How many decimal places the smallest unit stands for (ISO 4217).

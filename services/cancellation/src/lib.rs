@@ -28,14 +28,13 @@ use event_store::Store;
 pub use grpc::Api;
 use keys::{Jwk, JwkSet, Secret, SigningKey, Vault};
 use messaging::{
-    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Relay,
+    BatchConsumer, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Relay, RunError,
     Subscription,
 };
 use participant::contract;
 use proto::cancellation::v1::cancellation_service_server::CancellationServiceServer;
 pub use roster::{DEFAULT as DEFAULT_ROSTER, Roster, RosterError};
 use shell::Shell;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{Clock, ParticipantName};
 use watch::Watchers;
@@ -75,17 +74,6 @@ pub enum StartError {
     /// Its topics could not be made.
     #[error("topics could not be declared")]
     Topics(#[source] LogError),
-}
-
-/// A service that stopped before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Its consumer cannot go on.
-    #[error("consumer of {NAME} stopped")]
-    Consumer(#[source] ConsumerError),
-    /// One of its tasks panicked.
-    #[error("a task of {NAME} panicked")]
-    Panicked(#[source] tokio::task::JoinError),
 }
 
 /// Every public key that a receipt may need.
@@ -178,31 +166,8 @@ impl Service {
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { api, consumer, followers } = self;
-        let stop = shutdown.child_token();
-        let mut tasks: JoinSet<Result<(), ConsumerError>> = JoinSet::new();
-        let token = stop.clone();
-        tasks.spawn(async move { consumer.run(token).await });
-        for follower in followers {
-            let token = stop.clone();
-            tasks.spawn(async move {
-                follower.run(token).await;
-                Ok(())
-            });
-        }
-        let token = stop.clone();
         let Cancellations { watchers, store, .. } = api.cancellations;
-        tasks.spawn(async move {
-            watchers.run(store, token).await;
-            Ok(())
-        });
-        let mut first = Ok(());
-        while let Some(ended) = tasks.join_next().await {
-            stop.cancel();
-            first = first.and(match ended {
-                Ok(ended) => ended.map_err(RunError::Consumer),
-                Err(error) => Err(RunError::Panicked(error)),
-            });
-        }
-        first
+        let watching = |stop| async move { watchers.run(store, stop).await };
+        messaging::run_together(consumer, followers, watching, shutdown).await
     }
 }
