@@ -2,7 +2,7 @@
 //! place of this crate that knows status codes.
 
 use event_store::{AppendError, StoreError};
-use participant::AccountError;
+use participant::{AccountError, Taken};
 use service_kit::{BadRequest, Refusal, account_refusal};
 use tonic::{Code, Status};
 
@@ -15,6 +15,9 @@ pub enum Error {
     /// Nothing is parked there.
     #[error("nothing is parked there")]
     NotParked,
+    /// The request id was used for another request.
+    #[error(transparent)]
+    RequestIdTaken(#[from] Taken),
     /// The store could not be read.
     #[error("the store cannot be reached")]
     Store(#[from] StoreError),
@@ -28,6 +31,7 @@ impl From<Error> for Status {
         let refusal = match error {
             Error::BadRequest(wrong) => wrong.into(),
             Error::NotParked => Refusal::new(Code::NotFound, "NOT_FOUND", error.to_string()),
+            Error::RequestIdTaken(taken) => account_refusal(taken.into()),
             Error::Store(error) => account_refusal(AccountError::Store(error)),
             Error::Append(error) => account_refusal(match error {
                 AppendError::Conflict(_) | AppendError::Claimed { .. } | AppendError::OffsetMoved { .. } => {

@@ -9,12 +9,14 @@ use event_store::{
     Append, Expected, Metadata, NewEvent, ParkedChange, ParkedKey, ParkedRecord, Store, StreamAppend,
     StreamId,
 };
-use prost::{Message as _, Name as _};
+use participant::RequestClaim;
+use prost::{Message, Name as _};
 use proto::operations::v1::{
     self as pb,
     operations_service_server::{OperationsService, OperationsServiceServer},
 };
 use service_kit::caller;
+use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 use types::{Caller, Clock};
 
@@ -88,20 +90,37 @@ impl Operations {
         Ok(response)
     }
 
-    async fn replay(&self, wanted: Key) -> Result<pb::ReplayParkedResponse, Error> {
-        let Key { stored, topic, partition, key } = wanted;
+    async fn replay(
+        &self,
+        wanted: Key,
+        claim: Option<RequestClaim>,
+    ) -> Result<pb::ReplayParkedResponse, Error> {
+        let Key { stored, topic, partition, key, request_id: _ } = wanted;
+        if let Some(before) = made_before(&stored.store, claim.as_ref()).await? {
+            return Ok(pb::ReplayParkedResponse { records: before.parse().unwrap_or_default() });
+        }
         let key = ParkedKey { consumer: stored.consumer(), topic, partition, key };
         let records = stored.store.parked_of_key(&key, KEY_RECORDS_MAX).await?.len();
         if records == 0 {
             return Err(Error::NotParked);
         }
-        stored.store.append(Append { parked: vec![ParkedChange::Replay(key)], ..Append::default() }).await?;
+        let claims = claim.iter().map(|claim| claim.claim(&records.to_string())).collect();
+        let append = Append { parked: vec![ParkedChange::Replay(key)], claims, ..Append::default() };
+        stored.store.append(append).await?;
         Ok(pb::ReplayParkedResponse { records: i32::try_from(records).unwrap_or(i32::MAX) })
     }
 
     /// The record goes, and the record of it comes, in one transaction.
-    async fn discard(&self, wanted: Discard, caller: &Caller) -> Result<(), Error> {
-        let Discard { stored, topic, partition, offset, incarnation, reason } = wanted;
+    async fn discard(
+        &self,
+        wanted: Discard,
+        caller: &Caller,
+        claim: Option<RequestClaim>,
+    ) -> Result<(), Error> {
+        let Discard { stored, topic, partition, offset, incarnation, reason, request_id: _ } = wanted;
+        if made_before(&stored.store, claim.as_ref()).await?.is_some() {
+            return Ok(());
+        }
         let consumer = stored.consumer();
         let page = stored.store.parked(Some(&consumer), Some((&topic, partition, offset - 1)), 1).await?;
         let there = |row: &ParkedRecord| {
@@ -115,7 +134,8 @@ impl Operations {
         if rows.next().is_some() {
             return Err(wire::several_lives().into());
         }
-        let append = self.discarding(row, reason, caller);
+        let mut append = self.discarding(row, reason, caller);
+        append.claims.extend(claim.iter().map(|claim| claim.claim("")));
         stored.store.append(append).await?;
         Ok(())
     }
@@ -161,6 +181,22 @@ impl Operations {
     }
 }
 
+/// What the same request gave before.
+async fn made_before(store: &Store, claim: Option<&RequestClaim>) -> Result<Option<String>, Error> {
+    let Some(claim) = claim else { return Ok(None) };
+    Ok(store.claim(claim.key()).await?.map(|value| claim.same(&value)).transpose()?)
+}
+
+/// Nothing that operators say here is personal, so the digest needs no key.
+fn digest(method: &str, request: &impl Message) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(method)
+        .chain_update([0])
+        .chain_update(request.encode_to_vec())
+        .finalize()
+        .into()
+}
+
 #[tonic::async_trait]
 impl OperationsService for Operations {
     async fn list_parked(
@@ -175,8 +211,12 @@ impl OperationsService for Operations {
         &self,
         request: Request<pb::ReplayParkedRequest>,
     ) -> Result<Response<pb::ReplayParkedResponse>, Status> {
-        let wanted = wire::key(request.into_inner(), &self.stores).map_err(Error::from)?;
-        Ok(Response::new(self.replay(wanted).await?))
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = digest("ReplayParked", &request);
+        let wanted = wire::key(request, &self.stores).map_err(Error::from)?;
+        let claim = RequestClaim::new(&caller, &wanted.request_id, digest);
+        Ok(Response::new(self.replay(wanted, claim).await?))
     }
 
     async fn discard_parked(
@@ -184,8 +224,11 @@ impl OperationsService for Operations {
         request: Request<pb::DiscardParkedRequest>,
     ) -> Result<Response<pb::DiscardParkedResponse>, Status> {
         let caller = caller(&request)?;
-        let wanted = wire::discard(request.into_inner(), &self.stores).map_err(Error::from)?;
-        self.discard(wanted, &caller).await?;
+        let request = request.into_inner();
+        let digest = digest("DiscardParked", &request);
+        let wanted = wire::discard(request, &self.stores).map_err(Error::from)?;
+        let claim = RequestClaim::new(&caller, &wanted.request_id, digest);
+        self.discard(wanted, &caller, claim).await?;
         Ok(Response::new(pb::DiscardParkedResponse {}))
     }
 }

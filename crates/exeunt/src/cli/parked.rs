@@ -51,6 +51,8 @@ pub async fn replay(server: &str, flags: args::ParkedReplay, output: &Output) ->
         topic: flags.topic,
         partition: flags.partition,
         key: flags.key,
+        // Repeating it by hand does no harm.
+        request_id: String::new(),
     };
     let answer = service(server).await?.replay_parked(request).await?.into_inner();
     output.answer(&answer, |answer| format!("{} records will be tried again, in order\n", answer.records));
@@ -65,6 +67,7 @@ pub async fn discard(server: &str, flags: args::ParkedDiscard, output: &Output) 
         offset: flags.offset,
         reason: flags.reason,
         incarnation: flags.incarnation,
+        request_id: String::new(),
     };
     let answer = service(server).await?.discard_parked(request).await?.into_inner();
     output.answer(&answer, |_| "discarded\n".into());

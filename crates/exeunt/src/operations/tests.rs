@@ -90,14 +90,25 @@ async fn a_replay_asks_for_all_of_a_key_whatever_its_bytes() {
     for offset in [1, 2] {
         stage.park(1, offset, b"\xff").await;
     }
-    let request = |key: &str| {
-        let request =
-            pb::ReplayParkedRequest { service: "b".into(), topic: "t".into(), partition: 3, key: key.into() };
-        stage.operations.replay_parked(Request::new(request))
+    let request = |key: &str, request_id: &str| {
+        let request = pb::ReplayParkedRequest {
+            service: "b".into(),
+            topic: "t".into(),
+            partition: 3,
+            key: key.into(),
+            request_id: request_id.into(),
+        };
+        let mut request = Request::new(request);
+        request.extensions_mut().insert(Caller::local());
+        stage.operations.replay_parked(request)
     };
-    assert_eq!(request("hex:ff").await.unwrap().into_inner().records, 2);
+    assert_eq!(request("hex:ff", "r1").await.unwrap().into_inner().records, 2);
     assert!(stage.list("b", 0, "").await.records.iter().all(|record| record.replaying));
-    let refused = request("other").await.unwrap_err();
+    // The same request again says the same; its id is not another's.
+    assert_eq!(request("hex:ff", "r1").await.unwrap().into_inner().records, 2);
+    let taken = request("other", "r1").await.unwrap_err();
+    assert_eq!(taken.get_details_error_info().unwrap().reason, "REQUEST_ID_TAKEN");
+    let refused = request("other", "").await.unwrap_err();
     assert_eq!(refused.get_details_error_info().unwrap().reason, "NOT_FOUND");
 }
 
@@ -112,8 +123,10 @@ async fn a_discard_leaves_a_record_of_who_did_it_and_why() {
         offset: 41,
         reason: "never readable".into(),
         incarnation: String::new(),
+        request_id: "r1".into(),
     };
     stage.discard(request.clone()).await.unwrap();
+    stage.discard(request.clone()).await.expect("the same request again is answered alike");
     assert!(stage.list("", 0, "").await.records.is_empty());
     let recorded = stage.stores[0].store.read(Position(0), 10).await.unwrap();
     assert_eq!(&*recorded[0].kind, "exeunt.operations.v1.ParkedDiscarded");
@@ -123,7 +136,8 @@ async fn a_discard_leaves_a_record_of_who_did_it_and_why() {
         (41, "never readable", "local")
     );
 
-    let again = stage.discard(request).await.unwrap_err();
+    let anew = pb::DiscardParkedRequest { request_id: String::new(), ..request };
+    let again = stage.discard(anew).await.unwrap_err();
     assert_eq!(again.get_details_error_info().unwrap().reason, "NOT_FOUND");
 }
 
@@ -137,11 +151,12 @@ async fn every_wrong_field_is_named_at_once() {
         offset: -1,
         reason: "x".repeat(501),
         incarnation: "x".repeat(65),
+        request_id: "a b".into(),
     };
     let refused = stage.discard(request).await.unwrap_err();
     let wrong = refused.get_details_bad_request().unwrap().field_violations;
     let fields: Vec<_> = wrong.iter().map(|fault| fault.field.as_str()).collect();
-    assert_eq!(fields, ["service", "topic", "partition", "offset", "reason", "incarnation"]);
+    assert_eq!(fields, ["service", "topic", "partition", "offset", "reason", "incarnation", "request_id"]);
 
     let request = pb::ListParkedRequest { service: "c".into(), page_size: 1_001, page_token: "x".into() };
     let refused = stage.operations.list_parked(Request::new(request)).await.unwrap_err();

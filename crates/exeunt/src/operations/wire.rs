@@ -36,6 +36,7 @@ pub(super) struct Key {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     pub(super) key: Bytes,
+    pub(super) request_id: String,
 }
 
 /// Which record is given up, and why.
@@ -47,6 +48,7 @@ pub(super) struct Discard {
     pub(super) offset: i64,
     pub(super) incarnation: Option<String>,
     pub(super) reason: String,
+    pub(super) request_id: String,
 }
 
 /// Where a list goes on: in which store, and after which record of it.
@@ -108,17 +110,27 @@ fn page_place(v: &mut Violations, text: &str, service: &str, stores: &[Stored]) 
 }
 
 pub(super) fn key(request: pb::ReplayParkedRequest, stores: &[Stored]) -> Result<Key, BadRequest> {
-    let pb::ReplayParkedRequest { service, topic, partition, key } = request;
+    let pb::ReplayParkedRequest { service, topic, partition, key, request_id } = request;
     let mut v = Violations::new();
     let stored = find(&mut v, &service, stores);
     let topic = v.text("topic", &topic, TOPIC_CHARACTERS_MAX);
     let partition = v.within_range("partition", partition, 0..=i32::MAX);
     let key = key_bytes(&mut v, &key);
-    v.finish(|| Some(Key { stored: stored?, topic: topic?.into(), partition: partition?, key: key? }))
+    let request_id = v.optional_request_id("request_id", &request_id);
+    v.finish(|| {
+        Some(Key {
+            stored: stored?,
+            topic: topic?.into(),
+            partition: partition?,
+            key: key?,
+            request_id: request_id?.unwrap_or_default(),
+        })
+    })
 }
 
 pub(super) fn discard(request: pb::DiscardParkedRequest, stores: &[Stored]) -> Result<Discard, BadRequest> {
-    let pb::DiscardParkedRequest { service, topic, partition, offset, reason, incarnation } = request;
+    let pb::DiscardParkedRequest { service, topic, partition, offset, reason, incarnation, request_id } =
+        request;
     let mut v = Violations::new();
     let stored = find(&mut v, &service, stores);
     let topic = v.text("topic", &topic, TOPIC_CHARACTERS_MAX);
@@ -126,6 +138,7 @@ pub(super) fn discard(request: pb::DiscardParkedRequest, stores: &[Stored]) -> R
     let offset = v.within_range("offset", offset, 0..=i64::MAX);
     let reason = v.text("reason", &reason, REASON_CHARACTERS_MAX);
     let incarnation = v.optional_text("incarnation", &incarnation, INCARNATION_CHARACTERS_MAX);
+    let request_id = v.optional_request_id("request_id", &request_id);
     v.finish(|| {
         Some(Discard {
             stored: stored?,
@@ -134,6 +147,7 @@ pub(super) fn discard(request: pb::DiscardParkedRequest, stores: &[Stored]) -> R
             offset: offset?,
             incarnation: incarnation?,
             reason: reason?,
+            request_id: request_id?.unwrap_or_default(),
         })
     })
 }
