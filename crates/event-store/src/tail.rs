@@ -5,9 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    Engine, Position, Recorded, StoreError,
+    Engine, Position, Recorded, StoreError, StreamId,
     feed::{Feed, Wake},
 };
+
+/// How many events are passed over at once.
+const PASSED_AT_ONCE: usize = 1_000;
 
 /// Follows the store in commit order. Batches that this process committed come from memory; the
 /// table is read only to catch up, which contiguous positions tell.
@@ -65,6 +68,15 @@ impl Tail {
                 self.look = true;
             }
         }
+    }
+
+    /// Passes events over until there was one of that stream.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may be called again.
+    pub async fn pass_until(&mut self, stream: &StreamId) -> Result<(), StoreError> {
+        while !self.next(PASSED_AT_ONCE).await?.iter().any(|event| event.stream == *stream) {}
+        Ok(())
     }
 
     fn give(&mut self, events: Vec<Recorded>) -> Result<Vec<Recorded>, StoreError> {

@@ -34,9 +34,6 @@ const TURNS: usize = 64;
 /// How long a subject that nobody has told of yet is waited for.
 const KNOWN_WAIT: Duration = Duration::from_secs(2);
 
-/// How many events are looked at in one go while waiting.
-const TAIL_BATCH: usize = 1_000;
-
 /// One write: who asks for it, and what makes it idempotent.
 #[derive(Debug, Clone)]
 pub struct Write<'a> {
@@ -325,7 +322,7 @@ impl<P: Participant> Accounts<P> {
             if found.0.known.is_some() {
                 return Ok(found);
             }
-            while !tail.next(TAIL_BATCH).await?.iter().any(|event| event.stream == *stream) {}
+            tail.pass_until(stream).await?;
         }
     }
 }

@@ -24,7 +24,6 @@ use crate::{
 const ATTEMPTS_MAX: usize = 16;
 /// How long a subject that nobody has told of yet is waited for.
 const KNOWN_WAIT: Duration = Duration::from_secs(2);
-const TAIL_BATCH: usize = 1_000;
 const REASON: &str = "reason";
 
 /// A request for a new cancellation, read and checked.
@@ -271,7 +270,7 @@ impl Cancellations {
                 if let Some(found) = self.known(&stream).await? {
                     return Ok(found);
                 }
-                while !tail.next(TAIL_BATCH).await?.iter().any(|event| event.stream == stream) {}
+                tail.pass_until(&stream).await?;
             }
         };
         tokio::time::timeout(KNOWN_WAIT, told).await.unwrap_or(Err(Error::SubjectNotFound))

@@ -27,9 +27,6 @@ const CASE_WAIT: Duration = Duration::from_secs(2);
 /// How long the delivery of a code is awaited; beyond that it goes on by itself.
 const DELIVERY_WAIT: Duration = Duration::from_secs(2);
 
-/// How many events are looked at in one go while waiting.
-const TAIL_BATCH: usize = 1_000;
-
 /// Between a verification's id and the tries left, in what a repeated request finds of a wrong code.
 const WRONG: &str = "/wrong/";
 
@@ -155,13 +152,7 @@ impl App {
                     return Ok(());
                 }
                 standing(account)?;
-                while !tail
-                    .next(TAIL_BATCH)
-                    .await
-                    .map_err(AccountError::from)?
-                    .iter()
-                    .any(|event| event.stream == stream)
-                {}
+                tail.pass_until(&stream).await.map_err(AccountError::from)?;
             }
         };
         timeout(CASE_WAIT, look).await.unwrap_or(Err(Error::CancellationUnknown))
