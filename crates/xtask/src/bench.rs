@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::process::{output, run as run_process};
 use crate::services::{self, Addresses, KAFKA_BROKERS, POSTGRES_URL};
 use crate::workspace::{cargo, root, target};
+use engines::process::{output, run as run_process};
 
 /// What figures are written into; relative to the root.
 const DOCUMENT: &str = "docs/benchmarks.md";

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use spdx::{Expression, ParseMode};
 
-use crate::process::output;
 use crate::workspace::{cargo, root};
+use engines::process::output;
 
 /// What is allowed; relative to the root.
 const RULES: &str = "deploy/dev/dependencies.toml";

@@ -3,7 +3,6 @@
 
 mod bench;
 mod dependencies;
-mod process;
 mod proto;
 mod services;
 mod test;

@@ -7,8 +7,8 @@ use std::process::Command as Process;
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 
-use crate::process::{output, remove_dir, require, run as run_process};
 use crate::workspace;
+use engines::process::{output, remove_dir, require, run as run_process};
 
 /// The proto files as they were last released, without comments and positions; relative to the root.
 const RELEASED: &str = "proto/released.binpb";

@@ -3,18 +3,17 @@
 //! What `EXEUNT_TEST_POSTGRES_URL` and `EXEUNT_TEST_KAFKA_BROKERS` name is used as it is; the rest is started from
 //! packages and recorded in `target/services/state.json`, and `down` ends exactly that.
 
-mod daemon;
-mod kafka;
-mod packages;
-mod postgres;
-
 use std::env;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use engines::kafka::{Node, Ports, Shape};
+use engines::postgres::Server;
+use engines::process::remove_dir;
+use engines::{Packages, ports};
 use serde::{Deserialize, Serialize};
 
 pub const POSTGRES_URL: &str = "EXEUNT_TEST_POSTGRES_URL";
@@ -50,8 +49,8 @@ pub struct Addresses {
 /// What `up` has started and `down` must end.
 #[derive(Default, Serialize, Deserialize)]
 struct State {
-    postgres: Option<postgres::Instance>,
-    kafka: Option<kafka::Instance>,
+    postgres: Option<Server>,
+    kafka: Option<Node>,
 }
 
 pub fn run(command: &Command) -> Result<()> {
@@ -68,7 +67,7 @@ pub fn up() -> Result<(Addresses, bool)> {
     if named.postgres_url.is_some() && named.kafka_brokers.is_some() {
         return Ok((named, false));
     }
-    let dir = crate::workspace::services()?;
+    let dir = engines::checkout::services()?;
     let _lock = lock(&dir)?;
     let mut state = State::load(&dir)?;
     state.stop_dead(&dir)?;
@@ -85,17 +84,17 @@ pub fn up() -> Result<(Addresses, bool)> {
 
 /// Ends what `up` started, and deletes its data. Nothing to end is fine.
 pub fn down() -> Result<()> {
-    let dir = crate::workspace::services()?;
+    let dir = engines::checkout::services()?;
     let _lock = lock(&dir)?;
     State::load(&dir)?.stop(&dir)
 }
 
 fn status() -> Result<Addresses> {
-    let dir = crate::workspace::services()?;
+    let dir = engines::checkout::services()?;
     let _lock = lock(&dir)?;
     let mut state = State::load(&dir)?;
-    state.postgres = state.postgres.filter(postgres::Instance::is_alive);
-    state.kafka = state.kafka.filter(kafka::Instance::is_alive);
+    state.postgres = state.postgres.filter(Server::is_alive);
+    state.kafka = state.kafka.filter(Node::is_alive);
     let running = state.addresses();
     Ok(Addresses {
         postgres_url: named(POSTGRES_URL).or(running.postgres_url),
@@ -110,22 +109,57 @@ fn start_missing(dir: &Path, named: &Addresses, state: &mut State) -> Result<boo
     if !wants_postgres && !wants_kafka {
         return Ok(false);
     }
-    let packages = packages::fetch(dir)?;
-    let [postgres_port, broker_port, controller_port] = free_ports()?;
+    let packages = Packages::get()?;
     let starting = if wants_kafka {
-        let starting = kafka::start(dir, &packages, broker_port, controller_port)?;
-        state.kafka = Some(starting.instance.clone());
+        let home = dir.join("kafka");
+        remove_dir(&home)?;
+        let ports = Ports::free()?;
+        let starting = Node::create(&packages, home, 1, ports, &shape(ports))?;
+        state.kafka = Some(starting.node().clone());
         state.save(dir)?;
         Some(starting)
     } else {
         None
     };
     if wants_postgres {
-        state.postgres = Some(postgres::start(dir, &packages, postgres_port)?);
+        state.postgres = Some(start_postgres(dir, &packages)?);
         state.save(dir)?;
     }
-    starting.map_or(Ok(()), kafka::Starting::wait)?;
+    if let Some(starting) = starting {
+        starting.wait()?;
+    }
     Ok(true)
+}
+
+/// The one node of everybody is there to be fast, once it has started.
+fn shape(ports: Ports) -> Shape {
+    Shape {
+        controllers: vec![ports.controllers],
+        replicas: 1,
+        insync_min: 1,
+        heap_mib: 512,
+        short_lived: false,
+    }
+}
+
+/// Data and log stand in the system's folder for temporary files, because the unprivileged user that the server runs
+/// as could not reach them in a checkout under root's home.
+fn start_postgres(dir: &Path, packages: &Packages) -> Result<Server> {
+    const SETTINGS: &str = "max_connections = 400\nmax_wal_size = 2GB\n";
+    let home = env::temp_dir().join(format!("exeunt-postgres-{}", std::process::id()));
+    fs::create_dir(&home).with_context(|| home.display().to_string())?;
+    let [port] = ports::free()?;
+    let started = Server::create(packages, &home, port, SETTINGS);
+    if started.is_err() {
+        remove_dir(&home)?;
+    }
+    let server = started?;
+    let link = dir.join("postgres.log");
+    if link.is_symlink() {
+        fs::remove_file(&link)?;
+    }
+    symlink(server.log(), &link)?;
+    Ok(server)
 }
 
 impl State {
@@ -145,29 +179,31 @@ impl State {
 
     /// Clears away what has died since it was started, so that it is started afresh.
     fn stop_dead(&mut self, dir: &Path) -> Result<()> {
-        if let Some(instance) = self.postgres.take_if(|instance| !instance.is_alive()) {
-            instance.stop()?;
+        if let Some(server) = self.postgres.take_if(|server| !server.is_alive()) {
+            remove_dir(server.home())?;
         }
-        if let Some(instance) = self.kafka.take_if(|instance| !instance.is_alive()) {
-            instance.stop()?;
+        if let Some(node) = self.kafka.take_if(|node| !node.is_alive()) {
+            remove_dir(node.home())?;
         }
         self.save(dir)
     }
 
     fn stop(&mut self, dir: &Path) -> Result<()> {
-        if let Some(instance) = self.kafka.take() {
-            instance.stop()?;
+        if let Some(node) = self.kafka.take() {
+            node.kill()?;
+            remove_dir(node.home())?;
         }
-        if let Some(instance) = self.postgres.take() {
-            instance.stop()?;
+        if let Some(server) = self.postgres.take() {
+            server.end_at_once()?;
+            remove_dir(server.home())?;
         }
         self.save(dir)
     }
 
     fn addresses(&self) -> Addresses {
         Addresses {
-            postgres_url: self.postgres.as_ref().map(postgres::Instance::url),
-            kafka_brokers: self.kafka.as_ref().map(kafka::Instance::brokers),
+            postgres_url: self.postgres.as_ref().map(Server::url),
+            kafka_brokers: self.kafka.as_ref().map(|node| format!("127.0.0.1:{}", node.ports.clients)),
         }
     }
 
@@ -182,20 +218,6 @@ fn lock(dir: &Path) -> Result<File> {
     let file = File::create(dir.join("lock")).context("the lock cannot be made")?;
     file.lock().context("the lock cannot be taken")?;
     Ok(file)
-}
-
-/// Free ports below those that the system gives to outgoing connections, so that none is taken in between.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    const FIRST: u16 = 20_000;
-    const SPAN: u16 = 12_000;
-    let start = (std::process::id() % u32::from(SPAN)) as u16;
-    let ports: Vec<TcpListener> = (0..SPAN)
-        .map(|offset| FIRST + (start + offset) % SPAN)
-        .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-        .take(N)
-        .collect();
-    let ports = ports.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<Result<Vec<_>>>()?;
-    ports.try_into().ok().context("there are not enough free ports on loopback")
 }
 
 fn named(variable: &str) -> Option<String> {

@@ -1,13 +1,15 @@
 //! `cargo xtask test`: everything that checks this project, in one go. The first step that fails ends it.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::process::run as run_process;
 use crate::services::{self, Addresses, KAFKA_BROKERS, POSTGRES_URL};
 use crate::workspace::{cargo, target};
 use crate::{dependencies, proto};
+use engines::process::run as run_process;
+use engines::python::{self, PYTHON};
 
 /// Where tests that run the product as a process find it.
 const BINARY: &str = "EXEUNT_TEST_BINARY";
@@ -41,17 +43,19 @@ fn run_steps(steps: &mut Steps) -> Result<()> {
     steps.run("dependencies", dependencies::check)?;
     // Tests of processes need the binary, which `cargo test` builds for its own package only.
     steps.run("build", || run_process(cargo()?.args(["build", "--package", "exeunt", "--locked"])))?;
+    let python = steps.run("python", python::interpreter)?;
     let (addresses, started) = steps.run("services up", services::up)?;
-    let outcome = steps.run("tests", || tests(&addresses));
+    let outcome = steps.run("tests", || tests(&addresses, &python));
     let ended = if started { steps.run("services down", services::down) } else { Ok(()) };
     outcome.and(ended)
 }
 
-fn tests(addresses: &Addresses) -> Result<()> {
+fn tests(addresses: &Addresses, python: &Path) -> Result<()> {
     let mut tests = cargo()?;
     tests.args(["test", "--workspace", "--locked"]);
     tests.env(BINARY, target()?.join("debug/exeunt"));
     tests.env(POSTGRES_URL, addresses.postgres_url.as_deref().context("PostgreSQL is not running")?);
+    tests.env(PYTHON, python);
     tests.env(KAFKA_BROKERS, addresses.kafka_brokers.as_deref().context("Kafka is not running")?);
     run_process(&mut tests)
 }

@@ -1,15 +1,15 @@
 //! A process that outlives the command that started it.
 
 use std::fs;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-const GONE_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+use crate::wait;
+
+const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Names one process for good: an id alone may be another process's later.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +26,7 @@ impl Daemon {
         Ok(Self { pid, started_ticks })
     }
 
+    /// Whether it runs.
     pub fn is_alive(&self) -> bool {
         started_ticks(self.pid) == Some(self.started_ticks)
     }
@@ -37,14 +38,14 @@ impl Daemon {
         }
         let pid = Pid::from_raw(self.pid).context("the recorded process id is none")?;
         kill_process(pid, signal).with_context(|| format!("process {} could not be ended", self.pid))?;
-        // Nobody sends: each wait is one look at the process, which need not be a child of ours.
-        let (_open, tick) = mpsc::channel::<()>();
-        let deadline = Instant::now() + GONE_WITHIN;
-        while self.is_alive() {
-            ensure!(Instant::now() < deadline, "process {} does not end", self.pid);
-            let _ = tick.recv_timeout(LOOK_EVERY);
-        }
-        Ok(())
+        // Each look is at the process itself, which need not be a child of ours.
+        let what = format!("the end of process {}", self.pid);
+        wait::until(&what, GONE_WITHIN, || Ok((!self.is_alive()).then_some(())))
+    }
+
+    /// Its id.
+    pub fn pid(&self) -> i32 {
+        self.pid
     }
 }
 
@@ -55,7 +56,9 @@ fn started_ticks(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in brackets, which may hold anything; the third is the state.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    if fields.get(STATE).is_none_or(|state| matches!(*state, "Z" | "X")) {
+    let dead = fields.get(STATE).is_none_or(|state| matches!(*state, "Z" | "X"));
+    // The first thread may be dead while others still end, with the process's files and ports in hand.
+    if dead && fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count) <= 1 {
         return None;
     }
     fields.get(START_TIME)?.parse().ok()

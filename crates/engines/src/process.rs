@@ -34,16 +34,21 @@ pub fn require(program: &str, debian_package: &str) -> Result<()> {
     if on_path(program) {
         return Ok(());
     }
+    install(debian_package).with_context(|| format!("`{program}` is missing and could not be installed"))?;
+    ensure!(on_path(program), "`{program}` is missing; on Debian it is in the package `{debian_package}`");
+    Ok(())
+}
+
+/// Installs a package where we are root on a Debian; elsewhere nothing happens.
+pub fn install(debian_package: &str) -> Result<()> {
     if rustix::process::geteuid().is_root() && on_path("apt-get") {
-        eprintln!("installing {debian_package}, for `{program}`");
+        eprintln!("installing {debian_package}");
         let apt = |args: &[&str]| {
             output(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(args))
         };
-        apt(&["update"])
-            .and_then(|_| apt(&["install", "--yes", "--no-install-recommends", debian_package]))
-            .with_context(|| format!("`{program}` is missing and could not be installed"))?;
+        apt(&["update"])?;
+        apt(&["install", "--yes", "--no-install-recommends", debian_package])?;
     }
-    ensure!(on_path(program), "`{program}` is missing; on Debian it is in the package `{debian_package}`");
     Ok(())
 }
 
