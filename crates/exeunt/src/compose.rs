@@ -1,9 +1,11 @@
-//! Starts all services in one process, on what the configuration says, and stops them in order.
+//! Starts the services of one process, on what the configuration says, and stops them in order.
 
 mod engines;
 mod guest;
 mod keyring;
 mod part;
+mod readiness;
+mod role;
 mod services;
 
 use std::{
@@ -17,13 +19,14 @@ use cancellation::{Roster, RosterError};
 use event_store::StoreError;
 use keys::{JwkError, KeyError, VaultError};
 use messaging::{EventLog, LogError};
-use service_kit::{Config, DataDirLock, lock::LockedError, server::ServerError};
+use service_kit::{Config, DataDirLock, config::EventLogPlace, lock::LockedError, server::ServerError};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use types::{Clock, SystemClock};
+use types::{Clock, ParticipantName, SystemClock};
 
 pub use guest::Guest;
 use part::{Cause, Part};
+pub use role::{Role, UnknownRole};
 use services::Composed;
 
 /// How long services may take to flush once the server has drained.
@@ -41,6 +44,23 @@ pub struct Overrides {
 /// A process that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The configuration names a role that there is not.
+    #[error(transparent)]
+    Role(#[from] UnknownRole),
+    /// No role, and no guest.
+    #[error("roles: a process without a role has nothing to do")]
+    Idle,
+    /// A process that is not alone, on a log that is one process's own.
+    #[error(
+        "roles: {} and other processes can meet on Apache Kafka only, and event_log names the embedded \
+         log, which is one process's own: set event_log (--event-log, EXEUNT_EVENT_LOG) to kafka://host:port",
+        .0.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
+    )]
+    LogOfOneProcess(Vec<Role>),
+    /// Nobody else can announce keys on the embedded log, and these have none.
+    #[error("the roster has no key of {}, and nobody can announce one on the embedded log",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    KeysMissing(Vec<ParticipantName>),
     /// The roster's file could not be read.
     #[error("roster {} cannot be read", path.display())]
     RosterFile {
@@ -166,30 +186,43 @@ impl Running {
     }
 }
 
-/// Where messages to subjects are put.
+/// Where messages to subjects are put: within the shared directory, which is the data directory unless
+/// another is set.
 #[must_use]
-pub fn messages_directory(data_dir: &Path) -> PathBuf {
-    data_dir.join("messages")
+pub fn messages_directory(shared_dir: &Path) -> PathBuf {
+    shared_dir.join("messages")
 }
 
-/// Starts everything. When it returns, the address is bound and calls are answered.
+/// Starts the services of the process's roles, and its guests. When it returns, the address is bound and calls are answered.
 ///
 /// # Errors
 /// [`StartError`]; then nothing runs, and the data directory is free again.
 pub async fn start(config: Config, overrides: Overrides) -> Result<Running, StartError> {
+    let roles = Role::parse(&config.roles)?;
+    if roles.is_empty() && overrides.guests.is_empty() {
+        return Err(StartError::Idle);
+    }
+    if roles.len() < Role::ALL.len() && matches!(config.event_log, EventLogPlace::Embedded { .. }) {
+        return Err(StartError::LogOfOneProcess(roles));
+    }
     let roster = roster(config.roster.as_deref())?;
     let lock = DataDirLock::acquire(&config.data_dir)?;
     let (address, grace) = (config.listen, config.shutdown_grace);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
-    let Composed { server, parts, engines } =
-        services::build(config, roster, clock, overrides.guests).await?;
+    let Composed { server, parts, watched, engines } =
+        services::build(config, roles, roster, clock, overrides.guests).await?;
     let bound = server.bind(address).await?;
+    let health = bound.health();
+    readiness::begin(&health, &watched).await;
     let address = bound.address();
     let shutdown = CancellationToken::new();
     let (asked, log) = (shutdown.clone(), engines.log.clone());
     let mut supervisor = JoinSet::new();
     supervisor.spawn(async move {
-        let serve = |stop| bound.serve(stop, grace);
+        let serve = |stop: CancellationToken| async move {
+            let telling = readiness::tell(health, watched, stop.clone());
+            tokio::join!(bound.serve(stop, grace), telling).0
+        };
         let ended = supervise(serve, parts, asked).await;
         engines.close().await;
         drop(lock);

@@ -52,9 +52,10 @@ pub struct BatchConsumer<H: Handler> {
     wake: Arc<Notify>,
 }
 
-/// What a consumer may have to wait for.
-const EVENT_LOG: &str = "event log";
-const EVENT_STORE: &str = "event store";
+/// What [`ConsumerHealth::paused`] says while the event log does not answer.
+pub const EVENT_LOG: &str = "event log";
+/// What [`ConsumerHealth::paused`] says while the event store does not answer.
+pub const EVENT_STORE: &str = "event store";
 
 /// Why the work on a batch ended early.
 enum Stop {
@@ -111,6 +112,7 @@ impl<H: Handler> BatchConsumer<H> {
             lanes: Vec::new(),
             kinds: HashMap::new(),
             parked_pending: false,
+            joined: false,
             consumer: self,
         };
         match worker.run().await {
@@ -130,6 +132,8 @@ struct Worker<H: Handler> {
     kinds: HashMap<String, Arc<str>>,
     /// Whether a replay is under way that did not fit into one batch.
     parked_pending: bool,
+    /// Whether the group gave it its partitions once, be they none.
+    joined: bool,
 }
 
 impl<H: Handler> Worker<H> {
@@ -169,8 +173,12 @@ impl<H: Handler> Worker<H> {
     /// Takes partitions over: from where the database says, with the keys that are parked there.
     async fn assigned(&mut self, partitions: Vec<Assignment>) -> Result<(), Stop> {
         // Another member may have written to their streams.
-        self.working.clear();
-        let rows = self.offsets().await?;
+        let rows = if partitions.is_empty() {
+            Vec::new()
+        } else {
+            self.working.clear();
+            self.offsets().await?
+        };
         for assignment in partitions {
             let parked = self.parked_keys(&assignment.topic, assignment.partition).await?;
             let keys: HashSet<_> = parked.into_iter().map(|(key, _)| key.key).collect();
@@ -182,6 +190,7 @@ impl<H: Handler> Worker<H> {
             self.lanes.push(lane);
             self.start(self.lanes.len() - 1).await?;
         }
+        self.joined = true;
         self.report();
         Ok(())
     }
@@ -220,9 +229,11 @@ impl<H: Handler> Worker<H> {
                 Ok(())
             }
             LogError::Unavailable(cause) => self.pause(EVENT_LOG, cause.as_ref(), pause).await,
-            LogError::Fenced | LogError::Refused(_) | LogError::Oversize { .. } => {
-                Err(Stop::Failed(error.into()))
+            LogError::Fenced => {
+                let Subscription { group, member, .. } = self.consumer.subscription.clone();
+                Err(Stop::Failed(ConsumerError::Fenced { group, member }))
             }
+            LogError::Refused(_) | LogError::Oversize { .. } => Err(Stop::Failed(error.into())),
         }
     }
 
@@ -286,9 +297,10 @@ impl<H: Handler> Worker<H> {
         });
         let stopped: Vec<_> = stopped.collect();
         let parked_keys = self.lanes.iter().map(|lane| lane.parked.len()).sum();
-        let assigned = self.lanes.len();
+        let (assigned, joined) = (self.lanes.len(), self.joined);
         self.consumer.health.send_if_modified(|health| {
-            let now = ConsumerHealth { stopped, paused: health.paused.clone(), parked_keys, assigned };
+            let now =
+                ConsumerHealth { stopped, paused: health.paused.clone(), parked_keys, assigned, joined };
             let changed = *health != now;
             *health = now;
             changed

@@ -21,8 +21,8 @@ pub use cloud_event::{
     TRACEPARENT, cloud_event,
 };
 pub use consumer::{
-    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions, Decision, Expectation,
-    Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
+    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions, Decision, EVENT_LOG,
+    EVENT_STORE, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
 };
 pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX};
 pub use follower::{Follow, FollowError, Follower};

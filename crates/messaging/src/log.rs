@@ -125,7 +125,7 @@ pub struct Assignment {
 /// What a consumer gets.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Partitions were given. Reading them starts when [`ConsumedLog::start`] said where.
+    /// Partitions were given, or none although the group was joined. Reading them starts when [`ConsumedLog::start`] said where.
     Assigned(Vec<Assignment>),
     /// Partitions were taken away; nothing of them may be committed any more.
     Revoked(Vec<(Arc<str>, i32)>),

@@ -19,6 +19,9 @@ pub const IDENTITY_EVENTS: &str = "exeunt.identity.events";
 /// The compacted topic of closed subjects.
 pub const CLOSURES: &str = "exeunt.closures";
 
+/// What the names of topics of public keys begin with.
+const KEYS_PREFIX: &str = "exeunt.keys.";
+
 /// How many partitions a topic has unless there is a reason.
 pub const PARTITIONS: i32 = 8;
 
@@ -32,6 +35,26 @@ pub fn instructions_topic(participant: &ParticipantName) -> String {
 #[must_use]
 pub fn events_topic(service: &str) -> String {
     format!("exeunt.{service}.events")
+}
+
+/// The topic of a participant's public keys. Whoever may write to it can acknowledge in the
+/// participant's name: give that right to the participant alone.
+#[must_use]
+pub fn keys_topic(participant: &ParticipantName) -> String {
+    format!("{KEYS_PREFIX}{participant}")
+}
+
+/// The participant whose public keys a topic tells; `None` for other topics.
+#[must_use]
+pub fn keys_topic_of(topic: &str) -> Option<ParticipantName> {
+    ParticipantName::parse(topic.strip_prefix(KEYS_PREFIX)?).ok()
+}
+
+/// The topic of a participant's public keys as it should be: it keeps every key for ever, and they
+/// are few.
+#[must_use]
+pub fn keys(participant: &ParticipantName) -> TopicSpec {
+    TopicSpec { name: keys_topic(participant).into(), partitions: 1, compacted: true }
 }
 
 /// A topic with the usual number of partitions.

@@ -12,6 +12,7 @@ pub mod wire;
 
 mod account;
 mod accounts;
+mod announce;
 mod answer;
 mod decide;
 mod error;

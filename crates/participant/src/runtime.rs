@@ -11,7 +11,13 @@ use messaging::{
 use tokio_util::sync::CancellationToken;
 use types::Clock;
 
-use crate::{Accounts, Participant, contract, publish::publisher, timers};
+use crate::{
+    Accounts, Participant,
+    announce::{announce, announcement},
+    contract,
+    publish::publisher,
+    timers,
+};
 
 /// What a participant runs on.
 #[derive(Clone)]
@@ -41,6 +47,8 @@ pub struct Runtime<P: Participant> {
     accounts: Accounts<P>,
     consumer: BatchConsumer<Accounts<P>>,
     followers: Vec<Follower>,
+    log: Arc<dyn EventLog>,
+    announcement: Message,
 }
 
 impl<P: Participant> Runtime<P> {
@@ -78,9 +86,11 @@ impl<P: Participant> Runtime<P> {
         // The one that tells of subjects has one topic less than the others.
         let topics =
             BTreeSet::from([&*instructions, &own, contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS]);
-        let topics: Vec<_> = topics.into_iter().map(contract::topic).collect();
+        let mut topics: Vec<_> = topics.into_iter().map(contract::topic).collect();
+        topics.push(contract::keys(&name));
         log.declare(&topics).await.map_err(StartError::Topics)?;
 
+        let announcement = announcement(&name, &key, clock.now());
         let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish));
         let accounts = Accounts::new(store.clone(), participant, key, clock.clone());
         let mut topics = vec![instructions];
@@ -88,8 +98,8 @@ impl<P: Participant> Runtime<P> {
         let subscription = Subscription { group: format!("exeunt.{name}").into(), member, topics };
         let handler = Arc::new(accounts.clone());
         let consumer =
-            BatchConsumer::new(store, log, subscription, handler, clock, ConsumerOptions::default());
-        Ok(Self { accounts, consumer, followers: vec![relay] })
+            BatchConsumer::new(store, log.clone(), subscription, handler, clock, ConsumerOptions::default());
+        Ok(Self { accounts, consumer, followers: vec![relay], log, announcement })
     }
 
     /// Has another follower run along, like one that carries out effects outside.
@@ -111,12 +121,14 @@ impl<P: Participant> Runtime<P> {
         self.consumer.handle()
     }
 
-    /// Works until told to stop.
+    /// Works until told to stop. First it announces its key, so that the coordinator most likely knows
+    /// it before it sees anything signed with it.
     ///
     /// # Errors
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let Self { accounts, consumer, followers } = self;
+        let Self { accounts, consumer, followers, log, announcement } = self;
+        announce(log, announcement, &shutdown).await;
         let timers = |stop| timers::run(accounts, stop);
         messaging::run_together(consumer, followers, timers, shutdown).await
     }

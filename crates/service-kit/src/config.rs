@@ -124,8 +124,12 @@ enum KekPlace {
 /// What a process shall do. Everything in it was checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The names of the services that this process runs; none means all.
+    pub roles: Vec<String>,
     /// Where everything durable stands that has no other place.
     pub data_dir: PathBuf,
+    /// Where keys, vaults and messages stand, which the replicas of a role share.
+    pub shared_dir: PathBuf,
     /// The address of the one port; loopback. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where events are stored.
@@ -161,7 +165,9 @@ impl Config {
             reader.fault("data_dir", "must not be empty");
             PathBuf::new()
         });
+        let shared_dir = reader.path("shared_dir").unwrap_or_else(|| data_dir.clone());
         let config = Self {
+            roles: reader.words("roles"),
             listen: listen(&mut reader),
             event_store: places::event_store(&mut reader, &data_dir),
             event_log: places::event_log(&mut reader, &data_dir),
@@ -171,8 +177,9 @@ impl Config {
             log_format: log_format(&mut reader),
             limits: limits(&mut reader),
             shutdown_grace: reader.milliseconds("shutdown_grace_ms", 0..=600_000),
-            kek: kek.unwrap_or_else(|| KekPlace::File(data_dir.join("kek"))),
+            kek: kek.unwrap_or_else(|| KekPlace::File(shared_dir.join("kek"))),
             data_dir,
+            shared_dir,
             warnings: reader.take_warnings(),
         };
         reader.finish(config)
@@ -309,7 +316,8 @@ mod tests {
         assert_eq!(config.limits.message_bytes_max, 1024 * 1024);
         assert_eq!(config.limits.request_timeout, Duration::from_secs(30));
         assert_eq!(config.member_id, "exeunt-0");
-        assert!(config.roster.is_none() && config.warnings.is_empty());
+        assert!(config.roster.is_none() && config.roles.is_empty() && config.warnings.is_empty());
+        assert_eq!(config.shared_dir, config.data_dir);
     }
 
     #[test]
@@ -359,6 +367,20 @@ mod tests {
         for (said, begin) in said.iter().zip(begins) {
             assert!(said.starts_with(begin), "{said:?} should begin {begin:?}");
         }
+    }
+
+    #[test]
+    fn roles_are_words_with_commas_or_spaces_between() {
+        let config = load(None, &[("EXEUNT_ROLES", "till, ledger  vault")], &[]).unwrap();
+        assert_eq!(config.roles, ["till", "ledger", "vault"]);
+    }
+
+    #[test]
+    fn the_key_encryption_key_stands_where_replicas_find_it() {
+        let home = tempfile::tempdir().unwrap();
+        let shared = home.path().join("shared");
+        load(None, &[], &[("shared_dir", shared.to_str().unwrap())]).unwrap().kek().unwrap();
+        assert!(shared.join("kek").exists());
     }
 
     #[test]

@@ -15,13 +15,14 @@ use prost::{Message as _, Name as _};
 use proto::{
     cancellation::v1 as pb,
     identity::v1 as told,
-    participant::v1::{Acknowledgement, SignedAcknowledgement},
+    participant::v1::{Acknowledgement, KeyAnnounced, SignedAcknowledgement},
 };
-use types::{CancellationId, SubjectId, Timestamp, fresh_uuid};
+use types::{CancellationId, ParticipantName, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{
     app::metadata,
-    domain::{Case, Command, Rejection},
+    domain::{Case, Command, Entry, Rejection},
+    participant_keys::ParticipantKeys,
     shell::{Outcome, Shell},
     streams::{self, Folded},
     wire,
@@ -36,6 +37,7 @@ const PARSED_KEYS_MAX: usize = 1_000;
 /// Reads the log for the coordinator.
 pub(crate) struct Acknowledgements {
     shell: Shell,
+    participant_keys: Arc<ParticipantKeys>,
     /// Parsed keys by their JSON: a roster names the same few in every cancellation.
     parsed: RwLock<HashMap<String, Jwk>>,
 }
@@ -44,13 +46,14 @@ enum Told {
     Acknowledgement(CancellationId, SignedAcknowledgement),
     Subject(SubjectId, pb::SubjectKnown),
     TokenKey(String),
+    ParticipantKey(ParticipantName, String),
     /// Of no use here.
     Other,
 }
 
 impl Acknowledgements {
-    pub(crate) fn new(shell: Shell) -> Self {
-        Self { shell, parsed: RwLock::default() }
+    pub(crate) fn new(shell: Shell, participant_keys: Arc<ParticipantKeys>) -> Self {
+        Self { shell, participant_keys, parsed: RwLock::default() }
     }
 
     fn acknowledge(
@@ -63,7 +66,7 @@ impl Acknowledgements {
         let entry = case.request.roster.iter().find(|entry| entry.name.as_str() == claimed.participant);
         let entry =
             entry.ok_or_else(|| Poison::new("UNKNOWN_PARTICIPANT", "not on the cancellation's roster"))?;
-        let acknowledgement = contract::verify(signed, &self.keys(&entry.keys))
+        let acknowledgement = contract::verify(signed, &self.keys_of(entry, &signed.kid))
             .map_err(|error| Poison::new("SIGNATURE", error.to_string()))?;
         if acknowledgement.cancellation_id != case.request.id.as_str()
             || acknowledgement.subject_id != case.request.subject.as_str()
@@ -79,6 +82,12 @@ impl Acknowledgements {
             }
             Err(other) => Err(Poison::new("REFUSED", other.to_string())),
         }
+    }
+
+    /// The keys that the cancellation was requested with; those known by now where it was another.
+    fn keys_of(&self, entry: &Entry, kid: &str) -> JwkSet {
+        let frozen = self.keys(&entry.keys);
+        if frozen.find(kid).is_some() { frozen } else { self.keys(&self.participant_keys.of(&entry.name)) }
     }
 
     fn keys(&self, jwks: &[String]) -> JwkSet {
@@ -120,6 +129,14 @@ fn read(record: &Record) -> Result<Told, Poison> {
         let signed = SignedAcknowledgement::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
         return Ok(Told::Acknowledgement(id, signed));
     }
+    if let Some(name) = contract::keys_topic_of(&record.topic) {
+        let fact = KeyAnnounced::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
+        if fact.participant != name.as_str() {
+            return Err(Poison::new("FOREIGN", "a participant announces its own keys only"));
+        }
+        let jwk = Jwk::parse(&fact.jwk_json).map_err(|e| undecodable(&e))?;
+        return Ok(Told::ParticipantKey(name, jwk.to_json()));
+    }
     let kind = record.header(messaging::CE_TYPE).unwrap_or_default();
     if kind == told::SubjectRegistered::full_name() {
         let fact = told::SubjectRegistered::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
@@ -146,6 +163,7 @@ impl Handler for Acknowledgements {
         Ok(match read(record)? {
             Told::Acknowledgement(id, _) => streams::of_case(&id),
             Told::Subject(id, _) => streams::of_subject(&id),
+            Told::ParticipantKey(..) => streams::of_participant_keys(),
             Told::TokenKey(_) | Told::Other => streams::of_token_keys(),
         })
     }
@@ -198,6 +216,16 @@ impl Handler for Acknowledgements {
                 let stream = streams::of_token_keys();
                 if !streams.get(&stream)?.keys.contains(&jwk_json) {
                     let events = new_event(Encoded::of(&pb::TokenKeyKnown { jwk_json }));
+                    decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
+                }
+            }
+            Told::ParticipantKey(name, jwk_json) => {
+                let stream = streams::of_participant_keys();
+                let known = (name, jwk_json);
+                if !streams.get(&stream)?.participant_keys.contains(&known) {
+                    let (name, jwk_json) = known;
+                    let known = pb::ParticipantKeyKnown { participant: name.to_string(), jwk_json };
+                    let events = new_event(Encoded::of(&known));
                     decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
                 }
             }

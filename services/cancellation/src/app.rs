@@ -13,6 +13,7 @@ use crate::{
     Roster,
     domain::{Case, Command, Phase, Rejection, Request, Token},
     error::Error,
+    participant_keys::ParticipantKeys,
     receipt,
     shell::{Outcome, Shell},
     streams::{self, Folded, Subject},
@@ -51,6 +52,7 @@ pub(crate) struct Cancellations {
     pub(crate) store: Store,
     pub(crate) shell: Shell,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) participant_keys: Arc<ParticipantKeys>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) secret: Arc<Secret>,
     pub(crate) watchers: Arc<Watchers>,
@@ -71,6 +73,7 @@ impl Cancellations {
         let Some(selection) = self.roster.select(&new.scope) else {
             return Err(Rejection::NothingToCancel.into());
         };
+        let roster = self.participant_keys.complete(selection.entries).map_err(Error::KeysUnknown)?;
         let id = CancellationId::mint(fresh_uuid());
         let sealed_reason = self.seal(&id, new.reason).await?;
         for _ in 0..ATTEMPTS_MAX {
@@ -82,7 +85,7 @@ impl Cancellations {
                 region: subject.region,
                 edition: subject.edition,
                 scope: new.scope.clone(),
-                roster: selection.entries.clone(),
+                roster: roster.clone(),
                 gates_none: selection.gates_none,
                 tokens_required: selection.tokens_required,
                 channel: new.channel.clone(),

@@ -6,7 +6,7 @@ use participant::Taken;
 use proto::participant::v1::Blocker;
 use service_kit::{BadRequest, RETRY_AFTER, Refusal};
 use tonic::{Code, Status};
-use types::CancellationId;
+use types::{CancellationId, ParticipantName};
 
 use crate::domain::Rejection;
 
@@ -37,6 +37,9 @@ pub enum Error {
     /// A verification token that is none of ours.
     #[error("a verification token does not hold")]
     TokenInvalid(#[source] keys::TokenError),
+    /// Who must acknowledge has not announced its key yet.
+    #[error("no key is known yet of {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    KeysUnknown(Vec<ParticipantName>),
     /// Not completed.
     #[error("there is no receipt: the cancellation is not completed")]
     NoReceipt,
@@ -95,6 +98,9 @@ impl From<Error> for Status {
                 refuse(Code::AlreadyExists, "REQUEST_ID_TAKEN").metadata("first", reference)
             }
             Error::TokenInvalid(_) => refuse(Code::PermissionDenied, "TOKEN_INVALID"),
+            Error::KeysUnknown(_) => {
+                refuse(Code::Unavailable, "PARTICIPANT_KEY_UNKNOWN").retry_after(RETRY_AFTER)
+            }
             Error::NoReceipt => refuse(Code::FailedPrecondition, "NOT_COMPLETED"),
             Error::Conflict => refuse(Code::Aborted, "CONCURRENT_CHANGE").retry_after(RETRY_AFTER),
             Error::Busy => refuse(Code::ResourceExhausted, "BUSY").retry_after(RETRY_AFTER),

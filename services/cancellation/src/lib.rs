@@ -10,6 +10,7 @@ mod closing;
 mod domain;
 mod error;
 mod grpc;
+mod participant_keys;
 mod publish;
 mod quote;
 pub mod receipt;
@@ -24,19 +25,20 @@ use std::sync::Arc;
 use acknowledgements::Acknowledgements;
 use app::Cancellations;
 use closing::Closing;
-use event_store::Store;
+use event_store::{Store, StoreError};
 pub use grpc::Api;
 use keys::{Jwk, JwkSet, Secret, SigningKey, Vault};
 use messaging::{
     BatchConsumer, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Relay, RunError,
-    Subscription,
+    Subscription, TopicSpec,
 };
 use participant::contract;
+use participant_keys::ParticipantKeys;
 use proto::cancellation::v1::cancellation_service_server::CancellationServiceServer;
 pub use roster::{DEFAULT as DEFAULT_ROSTER, Roster, RosterError};
 use shell::Shell;
 use tokio_util::sync::CancellationToken;
-use types::{Clock, ParticipantName};
+use types::Clock;
 use watch::Watchers;
 
 /// The service's name, and its consumer group's last part.
@@ -61,16 +63,16 @@ pub struct Options {
     pub vault: Arc<Vault>,
     /// What requests' digests are keyed with.
     pub secret: Arc<Secret>,
-    /// Who must acknowledge what, everybody's keys included.
+    /// Who must acknowledge what. Those whose keys it has not must announce them.
     pub roster: Roster,
 }
 
 /// A service that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Acknowledgements of these could not be checked.
-    #[error("the roster has no key of {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    KeysMissing(Vec<ParticipantName>),
+    /// The keys that participants announced could not be read.
+    #[error("announced keys could not be read")]
+    Keys(#[source] StoreError),
     /// Its topics could not be made.
     #[error("topics could not be declared")]
     Topics(#[source] LogError),
@@ -78,13 +80,23 @@ pub enum StartError {
 
 /// Every public key that a receipt may need.
 #[derive(Clone)]
-pub struct Jwks(Arc<str>);
+pub struct Jwks {
+    receipt_key: Jwk,
+    participants: Arc<ParticipantKeys>,
+    retired: Arc<[Jwk]>,
+}
 
 impl Jwks {
-    /// As RFC 7517 JSON.
+    /// As RFC 7517 JSON: those known at this moment, each with its owner.
     #[must_use]
     pub fn json(&self) -> String {
-        self.0.to_string()
+        let mut keys = vec![self.receipt_key.clone()];
+        for key in self.participants.owned().into_iter().chain(self.retired.iter().cloned()) {
+            if !keys.iter().any(|known| known.kid() == key.kid() && known.owner() == key.owner()) {
+                keys.push(key);
+            }
+        }
+        keys.into_iter().collect::<JwkSet>().to_json()
     }
 }
 
@@ -101,44 +113,41 @@ pub struct Service {
 /// [`StartError`].
 pub async fn build(options: Options) -> Result<Service, StartError> {
     let Options { store, log, clock, member, receipt_key, retired_keys, vault, secret, roster } = options;
-    let without = roster.without_keys();
-    if !without.is_empty() {
-        return Err(StartError::KeysMissing(without));
-    }
-    let mut topics: Vec<String> =
-        roster.entries().map(|entry| contract::instructions_topic(&entry.name)).collect();
-    let read = [contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS];
-    topics.extend(read.map(str::to_owned));
-    topics.push(contract::events_topic(NAME));
-    let topics: Vec<_> = topics.into_iter().map(contract::topic).collect();
-    log.declare(&topics).await.map_err(StartError::Topics)?;
+    let roster = Arc::new(roster);
+    let (declared, read) = topics(&roster);
+    log.declare(&declared).await.map_err(StartError::Topics)?;
+    let participant_keys = Arc::new(ParticipantKeys::new(roster.clone()));
+    participant_keys.read(&store).await.map_err(StartError::Keys)?;
 
-    let jwks = jwks(&receipt_key, &roster, retired_keys);
+    let jwks = Jwks {
+        receipt_key: receipt_key.jwk().owned_by(receipt::SEALERS),
+        participants: participant_keys.clone(),
+        retired: retired_keys.into(),
+    };
     let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish::publisher(&roster)));
     let shell = Shell { clock: clock.clone(), receipt_key };
     let group = format!("exeunt.{NAME}").into();
-    let reads = Subscription { group, member, topics: read.map(Arc::from).to_vec() };
-    let handler = Arc::new(Acknowledgements::new(shell.clone()));
+    let reads = Subscription { group, member, topics: read };
+    let handler = Arc::new(Acknowledgements::new(shell.clone(), participant_keys.clone()));
     let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
     let watchers = Arc::new(Watchers::default());
-    let cancellations = Cancellations { store, shell, roster: Arc::new(roster), vault, secret, watchers };
+    let cancellations = Cancellations { store, shell, roster, participant_keys, vault, secret, watchers };
     let closing =
         Follower::new(cancellations.store.clone(), "closing", Arc::new(Closing(cancellations.clone())));
     Ok(Service { api: Api { cancellations, jwks }, consumer, followers: vec![relay, closing] })
 }
 
-fn jwks(receipt_key: &SigningKey, roster: &Roster, retired: Vec<Jwk>) -> Jwks {
-    let mut keys = vec![receipt_key.jwk().owned_by(receipt::SEALERS)];
-    let participants = roster.entries().flat_map(|entry| {
-        let parsed = entry.keys.iter().filter_map(|json| Jwk::parse(json).ok());
-        parsed.map(|key| key.owned_by(entry.name.as_str()))
-    });
-    for key in participants.chain(retired) {
-        if !keys.iter().any(|known| known.kid() == key.kid() && known.owner() == key.owner()) {
-            keys.push(key);
-        }
-    }
-    Jwks(keys.into_iter().collect::<JwkSet>().to_json().into())
+/// The topics that the service declares, and of them those that it reads.
+fn topics(roster: &Roster) -> (Vec<TopicSpec>, Vec<Arc<str>>) {
+    let read = [contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS].map(Arc::<str>::from);
+    let announcing = roster.entries().filter(|entry| !roster.pins(&entry.name));
+    let keys: Vec<_> = announcing.map(|entry| contract::keys(&entry.name)).collect();
+    let instructions = roster.entries().map(|entry| contract::instructions_topic(&entry.name));
+    let mut declared: Vec<_> =
+        instructions.chain([contract::events_topic(NAME)]).map(contract::topic).collect();
+    declared.extend(read.iter().cloned().map(contract::topic));
+    declared.extend(keys.iter().cloned());
+    (declared, read.into_iter().chain(keys.into_iter().map(|topic| topic.name)).collect())
 }
 
 impl Service {
@@ -166,8 +175,11 @@ impl Service {
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { api, consumer, followers } = self;
-        let Cancellations { watchers, store, .. } = api.cancellations;
-        let watching = |stop| async move { watchers.run(store, stop).await };
+        let Cancellations { watchers, store, participant_keys, .. } = api.cancellations;
+        let watching = |stop: CancellationToken| async move {
+            let keeping_up = participant_keys.run(store.clone(), watchers.clone(), stop.clone());
+            tokio::join!(keeping_up, watchers.run(store, stop));
+        };
         messaging::run_together(consumer, followers, watching, shutdown).await
     }
 }

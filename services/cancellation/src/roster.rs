@@ -79,6 +79,8 @@ pub struct Roster {
 struct Member {
     entry: Entry,
     scopes: BTreeSet<String>,
+    /// The file gives its keys.
+    pinned: bool,
 }
 
 /// What the roster says of one scope.
@@ -110,7 +112,8 @@ impl Roster {
             if members.iter().any(|member| member.entry.name == entry.name) {
                 faults.push(format!("{} stands there twice", entry.name));
             }
-            members.push(Member { entry, scopes });
+            let pinned = !entry.keys.is_empty();
+            members.push(Member { entry, scopes, pinned });
         }
         check_order(&members, &mut faults);
         if !faults.is_empty() {
@@ -129,7 +132,13 @@ impl Roster {
         }
     }
 
-    /// Those whose acknowledgements nobody could check.
+    /// Whether the file itself gives keys of that participant: then what is announced does not count.
+    #[must_use]
+    pub fn pins(&self, name: &ParticipantName) -> bool {
+        self.members.iter().any(|member| member.pinned && member.entry.name == *name)
+    }
+
+    /// Those of which neither the file nor [`Self::add_keys`] gave a key: they must announce theirs.
     #[must_use]
     pub fn without_keys(&self) -> Vec<ParticipantName> {
         let without = self.members.iter().filter(|member| member.entry.keys.is_empty());

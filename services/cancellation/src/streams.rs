@@ -7,7 +7,7 @@ use event_store::{Recorded, StreamId};
 use keys::{Jwk, JwkSet};
 use messaging::Unreadable;
 use participant::wire;
-use types::{CancellationId, Edition, SubjectId};
+use types::{CancellationId, Edition, ParticipantName, SubjectId};
 
 use crate::{
     domain::{State, evolve},
@@ -29,6 +29,11 @@ pub(crate) fn of_token_keys() -> StreamId {
     StreamId::new("token-keys")
 }
 
+/// The stream of the keys that participants announced.
+pub(crate) fn of_participant_keys() -> StreamId {
+    StreamId::new("participant-keys")
+}
+
 /// What is known of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
@@ -47,6 +52,8 @@ pub(crate) struct Folded {
     pub(crate) closed: bool,
     /// The token keys' stream.
     pub(crate) keys: Vec<String>,
+    /// The stream of participants' keys: JWKs in JSON, in the order in which they became known.
+    pub(crate) participant_keys: Vec<(ParticipantName, String)>,
 }
 
 impl Folded {
@@ -68,6 +75,7 @@ pub(crate) fn fold(state: Arc<Folded>, event: &Recorded) -> Result<Arc<Folded>, 
         }
         Decoded::SubjectClosed => folded.closed = true,
         Decoded::TokenKey(json) => folded.keys.push(json),
+        Decoded::ParticipantKey(name, json) => folded.participant_keys.push((name, json)),
     }
     Ok(Arc::new(folded))
 }

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use proto::{cancellation::v1::State, types::v1::Item};
 
 use super::{Format, item};
+use crate::compose::Role;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -34,7 +35,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run all services in this process
+    /// Run services in this process: all of them, or those of the roles named
     Serve(Serve),
     /// Play a whole cancellation, with everything in this process and in a temporary directory
     Demo(Demo),
@@ -74,12 +75,19 @@ pub enum Command {
 /// configuration file, or the defaults, in this order.
 #[derive(Debug, Args)]
 pub struct Serve {
+    /// Which services; all when none is named. Several processes meet on Kafka [env: EXEUNT_ROLES]
+    #[arg(value_enum)]
+    pub roles: Vec<Role>,
     /// The configuration file [env: EXEUNT_CONFIG]
     #[arg(long)]
     pub config: Option<PathBuf>,
     /// Where everything durable stands; one process each [env: EXEUNT_DATA_DIR] [default: ./exeunt-data]
     #[arg(long)]
     pub data_dir: Option<String>,
+    /// Where the replicas of a role find the keys they have in common, when that is not the data
+    /// directory [env: EXEUNT_SHARED_DIR]
+    #[arg(long)]
+    pub shared_dir: Option<String>,
     /// The address of the one port [env: EXEUNT_LISTEN] [default: 127.0.0.1:7700]
     #[arg(long)]
     pub listen: Option<String>,
@@ -92,6 +100,10 @@ pub struct Serve {
     /// The roster of participants, a TOML file [env: EXEUNT_ROSTER]
     #[arg(long)]
     pub roster: Option<String>,
+    /// Who this process is among the replicas of its roles; each its own [env: EXEUNT_MEMBER_ID]
+    /// [default: exeunt-0]
+    #[arg(long)]
+    pub member_id: Option<String>,
 }
 
 /// How to play.

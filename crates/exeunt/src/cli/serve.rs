@@ -1,11 +1,11 @@
-//! Runs all services until a signal says that it is enough.
+//! Runs the services of a process until a signal says that it is enough.
 
 use std::collections::BTreeMap;
 
 use service_kit::{Config, config::Sources, shutdown::Signals, telemetry};
 
 use super::{Failure, Output, args};
-use crate::compose::{self, Overrides};
+use crate::compose::{self, Overrides, Role};
 
 /// The command line's own variable, which the server's settings know nothing of.
 const CLIENT_VARIABLE: &str = "EXEUNT_SERVER";
@@ -18,12 +18,15 @@ pub async fn serve(flags: args::Serve, output: &Output) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     let signals = Signals::listen().map_err(|error| Failure::local("signals cannot be received", error))?;
+    let roles = if config.roles.is_empty() { "all".to_owned() } else { config.roles.join(", ") };
     let places = [
+        ("roles", roles),
         ("data directory", config.data_dir.display().to_string()),
+        ("shared directory", config.shared_dir.display().to_string()),
         ("event store", config.event_store.to_string()),
         ("event log", config.event_log.to_string()),
         ("roster", config.roster.as_ref().map_or("embedded".into(), |path| path.display().to_string())),
-        ("messages", compose::messages_directory(&config.data_dir).display().to_string()),
+        ("messages", compose::messages_directory(&config.shared_dir).display().to_string()),
     ];
     let mut running = compose::start(config, Overrides::default())
         .await
@@ -49,12 +52,16 @@ fn sources(flags: args::Serve) -> Sources {
     let mut sources = Sources::from_environment();
     sources.environment.remove(CLIENT_VARIABLE);
     sources.file = flags.config;
+    let roles = Some(flags.roles).filter(|roles| !roles.is_empty());
     let given = [
+        ("roles", roles.map(|roles| roles.into_iter().map(Role::name).collect::<Vec<_>>().join(","))),
         ("data_dir", flags.data_dir),
+        ("shared_dir", flags.shared_dir),
         ("listen", flags.listen),
         ("event_store", flags.event_store),
         ("event_log", flags.event_log),
         ("roster", flags.roster),
+        ("member_id", flags.member_id),
     ];
     let given = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     sources.flags = given.collect::<BTreeMap<_, _>>();

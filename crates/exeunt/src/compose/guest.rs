@@ -5,9 +5,9 @@ use std::{pin::Pin, sync::Arc};
 use participant::{Options, Participant, Runtime, StartError};
 use types::ParticipantName;
 
-use super::part::Part;
+use super::{part::Part, readiness::Watched};
 
-type Starting = Pin<Box<dyn Future<Output = Result<Part, StartError>> + Send>>;
+type Starting = Pin<Box<dyn Future<Output = Result<(Part, Watched), StartError>> + Send>>;
 
 /// A participant to be started beside our own, with a store and a key of its own.
 pub struct Guest {
@@ -24,7 +24,8 @@ impl Guest {
         let start = move |options| -> Starting {
             Box::pin(async move {
                 let runtime = Runtime::new(participant, options, true).await?;
-                Ok(Part::new(part, |stop| runtime.run(stop)))
+                let watched = Watched::new(None, &runtime.consumer());
+                Ok((Part::new(part, |stop| runtime.run(stop)), watched))
             })
         };
         Self { name, start: Box::new(start) }
@@ -36,7 +37,7 @@ impl Guest {
         &self.name
     }
 
-    pub(super) async fn start(self, options: Options) -> Result<Part, StartError> {
+    pub(super) async fn start(self, options: Options) -> Result<(Part, Watched), StartError> {
         (self.start)(options).await
     }
 }

@@ -1,4 +1,4 @@
-//! The keys of this process: made at first start, kept in the data directory.
+//! The keys of this process: made at first start, kept where the replicas of a service find them.
 
 use std::{
     io,
@@ -21,8 +21,8 @@ pub(super) struct Keyring {
 }
 
 impl Keyring {
-    pub(super) fn new(data_dir: &Path, kek: Kek) -> Self {
-        Self { keys: data_dir.join("keys"), vaults: data_dir.join("vault"), kek }
+    pub(super) fn new(shared_dir: &Path, kek: Kek) -> Self {
+        Self { keys: shared_dir.join("keys"), vaults: shared_dir.join("vault"), kek }
     }
 
     /// `keys/<name>.key`: what signs receipts, tokens, or a participant's acknowledgements.

@@ -1,18 +1,22 @@
-//! Builds every service on its store, its keys and the log, and joins them to one server.
+//! Builds the services of a process on their stores, their keys and the log, and joins them to one
+//! server.
 
 use std::sync::Arc;
 
-use cancellation::Roster;
-use keys::SigningKey;
-use service_kit::{Config, Server};
+use cancellation::{Jwks, Roster};
+use keys::{Jwk, JwkSet, SigningKey};
+use messaging::ConsumerHandle;
+use service_kit::{Config, Server, config::EventLogPlace};
+use tonic::server::NamedService;
 use types::{Clock, ParticipantName};
 
 use super::{
-    Guest, StartError,
+    Guest, Role, StartError,
     engines::Engines,
     keyring::Keyring,
     messages_directory,
     part::{Cause, Part},
+    readiness::Watched,
 };
 use crate::operations::Operations;
 
@@ -25,6 +29,7 @@ const TOKEN_KEY: &str = "token";
 pub(super) struct Composed {
     pub(super) server: Server,
     pub(super) parts: Vec<Part>,
+    pub(super) watched: Vec<Watched>,
     pub(super) engines: Engines,
 }
 
@@ -35,6 +40,10 @@ struct Bench {
     roster: Roster,
     clock: Arc<dyn Clock>,
     member: Arc<str>,
+    /// The public keys of the participants in this process.
+    own_keys: Vec<Jwk>,
+    /// Whether participants of other processes can be met on the log.
+    alone: bool,
 }
 
 impl Bench {
@@ -47,7 +56,9 @@ impl Bench {
         Ok(participant::Options { store, log, key, clock, member })
     }
 
+    /// Saves a coordinator in the same process from waiting for what the participant announces.
     fn introduce(&mut self, name: &str, key: &SigningKey) {
+        self.own_keys.push(key.jwk().owned_by(name));
         if let Ok(name) = ParticipantName::parse(name) {
             self.roster.add_keys(&name, &[key.jwk()]);
         }
@@ -58,63 +69,91 @@ fn cannot_start<E: Into<Cause>>(service: &str) -> impl FnOnce(E) -> StartError {
     move |error| StartError::Service { service: service.into(), source: error.into() }
 }
 
-/// Builds all services. The coordinator comes last, since it must know everybody's keys.
+fn watched<S: NamedService>(_: &S, consumer: &ConsumerHandle) -> Watched {
+    Watched::new(Some(S::NAME), consumer)
+}
+
+/// Builds the services of these roles. The coordinator comes last, since it is told the keys of those
+/// beside it.
 pub(super) async fn build(
     config: Config,
+    roles: Vec<Role>,
     roster: Roster,
     clock: Arc<dyn Clock>,
     guests: Vec<Guest>,
 ) -> Result<Composed, StartError> {
-    let keyring = Keyring::new(&config.data_dir, config.kek()?);
-    let messages_dir = messages_directory(&config.data_dir);
+    let keyring = Keyring::new(&config.shared_dir, config.kek()?);
+    let messages_dir = messages_directory(&config.shared_dir);
     let bytes_max = config.limits.message_bytes_max;
     let mut server = Server::builder(config.limits).descriptors(proto::DESCRIPTORS);
+    let alone = matches!(config.event_log, EventLogPlace::Embedded { .. });
     let engines = Engines::open(config.event_store, config.event_log, clock.clone()).await?;
-    let mut bench = Bench { engines, keyring, roster, clock: clock.clone(), member: config.member_id.into() };
-    let mut parts = Vec::new();
+    let member = config.member_id.into();
+    let mut bench =
+        Bench { engines, keyring, roster, clock: clock.clone(), member, own_keys: Vec::new(), alone };
+    let (mut parts, mut ready) = (Vec::new(), Vec::new());
 
-    /// Builds a service, adds it to the server, and has it run.
+    /// Builds a service when its role is wanted, adds it to the server, and has it run.
     macro_rules! add {
-        ($name:ident, $options:expr) => {
-            let service = $name::build($options).await.map_err(cannot_start(stringify!($name)))?;
-            server = server.service(service.grpc().max_decoding_message_size(bytes_max));
-            parts.push(Part::new(stringify!($name), |stop| service.run(stop)));
+        ($role:expr, $name:ident, $options:expr) => {
+            if roles.contains(&$role) {
+                let service = $name::build($options).await.map_err(cannot_start(stringify!($name)))?;
+                let grpc = service.grpc().max_decoding_message_size(bytes_max);
+                ready.push(watched(&grpc, &service.consumer()));
+                server = server.service(grpc);
+                parts.push(Part::new(stringify!($name), |stop| service.run(stop)));
+            }
         };
     }
-    let options = identity::Options {
-        participant: bench.participant("identity").await?,
-        secret: bench.keyring.secret("identity")?,
-        vault: bench.keyring.vault("identity")?,
-        token_key: bench.keyring.signing(TOKEN_KEY)?,
-        messages_dir,
-    };
-    add!(identity, options);
-    let (participant, secret) =
-        (bench.participant("subscription").await?, bench.keyring.secret("subscription")?);
-    add!(subscription, subscription::Options { participant, secret });
-    let (participant, secret) = (bench.participant("payscore").await?, bench.keyring.secret("payscore")?);
-    add!(payscore, payscore::Options { participant, secret });
-    let (participant, secret) = (bench.participant("wallet").await?, bench.keyring.secret("wallet")?);
-    add!(wallet, wallet::Options { participant, secret });
-    let (participant, secret) = (bench.participant("retention").await?, bench.keyring.secret("retention")?);
-    add!(retention, retention::Options { participant, secret, table: None });
+    /// The options of a service that needs a secret beside what every participant has.
+    macro_rules! with_secret {
+        ($name:ident $(, $field:ident: $value:expr)*) => {
+            $name::Options {
+                participant: bench.participant(stringify!($name)).await?,
+                secret: bench.keyring.secret(stringify!($name))?,
+                $($field: $value,)*
+            }
+        };
+    }
+    add!(
+        Role::Identity,
+        identity,
+        with_secret!(identity, vault: bench.keyring.vault("identity")?,
+            token_key: bench.keyring.signing(TOKEN_KEY)?, messages_dir: messages_dir)
+    );
+    add!(Role::Subscription, subscription, with_secret!(subscription));
+    add!(Role::Payscore, payscore, with_secret!(payscore));
+    add!(Role::Wallet, wallet, with_secret!(wallet));
+    add!(Role::Retention, retention, with_secret!(retention, table: None));
     for guest in guests {
         let name = guest.name().to_string();
         let options = bench.participant(&name).await?;
-        parts.push(guest.start(options).await.map_err(cannot_start(&name))?);
+        let (part, guest) = guest.start(options).await.map_err(cannot_start(&name))?;
+        parts.push(part);
+        ready.push(guest);
     }
-    let coordinator = coordinator(&mut bench).await?;
-    let jwks = coordinator.jwks();
-    server =
-        server.service(coordinator.grpc().max_decoding_message_size(bytes_max)).jwks(move || jwks.json());
-    parts.push(Part::new(cancellation::NAME, |stop| coordinator.run(stop)));
+    if roles.contains(&Role::Cancellation) {
+        let coordinator = coordinator(&mut bench).await?;
+        let jwks: Jwks = coordinator.jwks();
+        let grpc = coordinator.grpc().max_decoding_message_size(bytes_max);
+        ready.push(watched(&grpc, &coordinator.consumer()));
+        server = server.service(grpc).jwks(move || jwks.json());
+        parts.push(Part::new(cancellation::NAME, |stop| coordinator.run(stop)));
+    } else {
+        let own: JwkSet = std::mem::take(&mut bench.own_keys).into_iter().collect();
+        server = server.jwks(move || own.to_json());
+    }
     let operations = Operations::new(bench.engines.stores.clone(), clock);
     server = server.service(operations.grpc().max_decoding_message_size(bytes_max));
-    Ok(Composed { server, parts, engines: bench.engines })
+    Ok(Composed { server, parts, watched: ready, engines: bench.engines })
 }
 
 async fn coordinator(bench: &mut Bench) -> Result<cancellation::Service, StartError> {
     let name = cancellation::NAME;
+    let without = bench.roster.without_keys();
+    if bench.alone && !without.is_empty() {
+        return Err(StartError::KeysMissing(without));
+    }
     let options = cancellation::Options {
         store: bench.engines.store(name).await?,
         log: bench.engines.log.clone(),

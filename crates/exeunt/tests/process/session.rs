@@ -12,7 +12,7 @@ use tonic_health::pb::{
 };
 use types::{Clock, SystemClock};
 
-use crate::harness::{App, reason};
+use crate::harness::{App, eventually, reason};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_account_is_proven_and_takes_no_more_writes() {
@@ -126,8 +126,12 @@ async fn one_port_has_health_and_the_public_keys_beside_the_services() {
     for service in
         ["", "exeunt.cancellation.v1.CancellationService", "exeunt.operations.v1.OperationsService"]
     {
-        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
-        assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "{service}");
+        // Once every consumer has joined its group.
+        eventually(async || {
+            let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+            (answer.into_inner().status() == ServingStatus::Serving).then_some(())
+        })
+        .await;
     }
     let mut http = tokio::net::TcpStream::connect(app.running.address()).await.unwrap();
     let request = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

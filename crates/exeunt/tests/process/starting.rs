@@ -61,6 +61,26 @@ fn every_fault_of_the_configuration_is_named_before_anything_starts() {
     assert!(!directory.exists());
 }
 
+#[test]
+fn a_role_alone_on_the_embedded_log_is_refused_with_the_setting_to_change() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("data");
+    let refused = program(&["serve", "wallet", "retention", "--data-dir", directory.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(said.contains("roles: wallet, retention") && said.contains("--event-log"), "{said}");
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn a_process_with_neither_role_nor_guest_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = config(&home.path().join("data"));
+    config.roles = vec!["none".into()];
+    let refused = compose::start(config, Overrides::default()).await.err().unwrap();
+    assert!(matches!(refused, StartError::Idle), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_roster_that_names_strangers_without_keys_is_refused() {
     let home = tempfile::tempdir().unwrap();
@@ -72,7 +92,7 @@ async fn a_roster_that_names_strangers_without_keys_is_refused() {
     config.roster = Some(path);
     let refused = compose::start(config.clone(), Overrides::default()).await.err().unwrap();
     assert!(
-        matches!(&refused, StartError::Service { service, .. } if service == "cancellation"),
+        matches!(&refused, StartError::KeysMissing(names) if names[0].as_str() == "stranger"),
         "{refused:?}"
     );
     // The data directory is free again.

@@ -51,7 +51,18 @@ impl Default for ConsumerOptions {
 /// Why a consumer cannot go on.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConsumerError {
-    /// The log will not have it: fenced by another process, or refused.
+    /// Another process joined the group under the same member id.
+    #[error(
+        "another process has joined {group} as {member}: give each replica a member id of its own \
+         (member_id, --member-id, EXEUNT_MEMBER_ID)"
+    )]
+    Fenced {
+        /// The group.
+        group: Arc<str>,
+        /// The id that both have.
+        member: Arc<str>,
+    },
+    /// The log refuses for good.
     #[error("consumer cannot read the event log")]
     Log(#[from] LogError),
 }
@@ -59,6 +70,9 @@ pub enum ConsumerError {
 /// How a consumer is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConsumerHealth {
+    /// Whether it has joined its group, which gave it its partitions; of many members some may have
+    /// none.
+    pub joined: bool,
     /// How many partitions it reads.
     pub assigned: usize,
     /// Partitions that stopped, and why: `OFFSET_LOST`, `PARKED_SHARE`.

@@ -61,7 +61,8 @@ impl ConsumerContext for Membership {
         let places = self.places(list);
         let (done, change) = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if places.is_empty() => {
-                (consumer.incremental_assign(list), None)
+                // None to take over, but the group has answered.
+                (consumer.incremental_assign(list), Some(Change::Assigned(places)))
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => (Ok(()), Some(Change::Assigned(places))),
             _ => {

@@ -90,6 +90,9 @@ impl ConsumedLog for Reader {
                     self.left.extend(records.into_iter().filter(|record| wanted(record)));
                 }
                 Some(Event::Assigned { number, partitions }) => {
+                    if partitions.is_empty() {
+                        return Ok(Delivery::Assigned(partitions));
+                    }
                     let place = |assigned: &crate::Assignment| (assigned.topic.clone(), assigned.partition);
                     self.starting
                         .insert(number, partitions.iter().map(|assigned| (place(assigned), None)).collect());

@@ -306,7 +306,9 @@ impl ConsumerThread {
             self.reading.insert((topic.clone(), *partition), (incarnation.clone(), None));
             partitions.push(Assignment { topic: topic.clone(), partition: *partition, incarnation });
         }
-        self.waiting.insert(number, places);
+        if !places.is_empty() {
+            self.waiting.insert(number, places);
+        }
         self.send(Event::Assigned { number, partitions });
     }
 

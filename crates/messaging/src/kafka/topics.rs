@@ -25,6 +25,9 @@ impl ConsumerThread {
         let mut topics: Vec<Arc<str>> = places.iter().map(|(topic, _)| topic.clone()).collect();
         topics.sort_unstable();
         topics.dedup();
+        if topics.is_empty() {
+            return Ok(HashMap::new());
+        }
         let ids = topic_ids(self.consumer.client(), &topics, ANSWER_TIMEOUT)?;
         match topics.iter().find(|topic| !ids.contains_key(*topic)) {
             Some(topic) => Err(LogError::unavailable(format!("topic {topic} is not there"))),

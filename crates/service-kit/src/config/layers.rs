@@ -68,6 +68,13 @@ impl Reader {
         Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 
+    /// The words of a text, with commas or white space between.
+    pub(super) fn words(&mut self, key: &str) -> Vec<String> {
+        let text = self.text(key);
+        let words = text.split(|char: char| char == ',' || char.is_whitespace());
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
     /// A whole number within the range; its least when it is wrong.
     pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
         let setting = &self.settings[key];

@@ -159,6 +159,8 @@ pub(crate) enum Decoded {
     SubjectClosed,
     /// A key of verification tokens is known.
     TokenKey(String),
+    /// A key of a participant is known.
+    ParticipantKey(ParticipantName, String),
 }
 
 /// Reads a stored event.
@@ -208,6 +210,11 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
         pb::TokenKeyKnown::NAME => {
             let known = pb::TokenKeyKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
             return Ok(Decoded::TokenKey(known.jwk_json));
+        }
+        pb::ParticipantKeyKnown::NAME => {
+            let known = pb::ParticipantKeyKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            let name = ParticipantName::parse(&known.participant).map_err(|e| broken(e.to_string()))?;
+            return Ok(Decoded::ParticipantKey(name, known.jwk_json));
         }
         _ => return Err(broken("unknown type".into())),
     };

@@ -1,0 +1,79 @@
+//! Says by gRPC health when a service is ready: its consumer has joined its group, and its store
+//! answers. The process is ready when all its services are.
+
+use messaging::{ConsumerHandle, ConsumerHealth, EVENT_STORE};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+/// The name under which health tells of the whole process.
+const PROCESS: &str = "";
+
+/// A service whose readiness is told.
+pub(super) struct Watched {
+    /// Its gRPC name; none for a participant without calls of its own.
+    service: Option<&'static str>,
+    health: watch::Receiver<ConsumerHealth>,
+}
+
+impl Watched {
+    pub(super) fn new(service: Option<&'static str>, consumer: &ConsumerHandle) -> Self {
+        Self { service, health: consumer.health() }
+    }
+
+    fn is_ready(&self) -> bool {
+        let health = self.health.borrow();
+        health.joined && health.paused.as_deref() != Some(EVENT_STORE)
+    }
+
+    /// Waits for a change; false when the consumer has ended.
+    async fn changed(mut self, place: usize) -> (usize, Self, bool) {
+        let goes_on = self.health.changed().await.is_ok();
+        (place, self, goes_on)
+    }
+}
+
+/// Nobody is ready before it was seen.
+pub(super) async fn begin(reporter: &HealthReporter, services: &[Watched]) {
+    let names = services.iter().filter_map(|watched| watched.service);
+    for name in names.chain([PROCESS]) {
+        reporter.set_service_status(name, ServingStatus::NotServing).await;
+    }
+}
+
+/// Tells of every change until told to stop.
+pub(super) async fn tell(reporter: HealthReporter, services: Vec<Watched>, stop: CancellationToken) {
+    let mut ready = vec![false; services.len()];
+    let mut changes = JoinSet::new();
+    for (place, watched) in services.into_iter().enumerate() {
+        ready[place] = report(&reporter, &watched).await;
+        changes.spawn(watched.changed(place));
+    }
+    loop {
+        reporter.set_service_status(PROCESS, status(ready.iter().all(|ready| *ready))).await;
+        let Some(Some(Ok((place, watched, goes_on)))) = stop.run_until_cancelled(changes.join_next()).await
+        else {
+            // Told to stop: from here on the server says what is so.
+            stop.cancelled().await;
+            return;
+        };
+        if goes_on {
+            ready[place] = report(&reporter, &watched).await;
+            changes.spawn(watched.changed(place));
+        } else {
+            ready[place] = false;
+        }
+    }
+}
+
+async fn report(reporter: &HealthReporter, watched: &Watched) -> bool {
+    let ready = watched.is_ready();
+    if let Some(name) = watched.service {
+        reporter.set_service_status(name, status(ready)).await;
+    }
+    ready
+}
+
+fn status(ready: bool) -> ServingStatus {
+    if ready { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
