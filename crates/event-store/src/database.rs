@@ -32,37 +32,38 @@ macro_rules! parked_columns {
 const PARKED_TIES_MAX: usize = 64;
 
 /// A value for a placeholder.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Argument<'a> {
-    Text(&'a str),
-    Bytes(&'a [u8]),
+#[derive(Debug, Clone)]
+pub(crate) enum Argument {
+    Text(Arc<str>),
+    Bytes(Bytes),
     Number(i64),
     Small(i32),
 }
 
+/// Makes something of each row. Rows may be read on another thread than the caller's.
+pub(crate) type Read<T> = Box<dyn FnMut(&dyn Cells) -> Result<T, StoreError> + Send>;
+
 /// What only a dialect can do.
 #[async_trait]
 pub(crate) trait Dialect: Send + Sync + 'static {
-    /// A row as it gives it.
-    type Row: Cells + Send + Sync;
-
     /// Runs a statement that reads; placeholders are `$1`, `$2`, …
-    async fn rows(
+    async fn rows<T: Send + 'static>(
         &self,
         sql: Cow<'static, str>,
-        arguments: &[Argument<'_>],
-    ) -> Result<Vec<Self::Row>, StoreError>;
+        arguments: Vec<Argument>,
+        read: Read<T>,
+    ) -> Result<Vec<T>, StoreError>;
 
-    /// The rows of events of these streams, in any order.
-    async fn events_of(&self, streams: &[&str]) -> Result<Vec<Self::Row>, StoreError>;
+    /// The events of these streams, each named once: oldest first within a stream.
+    async fn events_of(&self, streams: Vec<StreamId>) -> Result<Vec<Recorded>, StoreError>;
 
-    /// The claims of these keys: key, value.
-    async fn claims_of(&self, keys: &[&str]) -> Result<Vec<Self::Row>, StoreError>;
+    /// What stands under those of these keys that are taken.
+    async fn claims_of(&self, keys: Vec<String>) -> Result<Vec<(String, Bytes)>, StoreError>;
 
     /// The statement that reads the last position.
     fn head_sql(&self) -> &'static str;
 
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError>;
+    async fn commit(&self, appends: &Arc<Vec<Append>>) -> Result<Vec<Verdict>, StoreError>;
 
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn std::any::Any + Send + Sync>>, StoreError>;
 
@@ -76,24 +77,28 @@ pub(crate) struct Database<D>(pub D);
 
 #[async_trait]
 impl<D: Dialect> Engine for Database<D> {
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(&self, appends: &Arc<Vec<Append>>) -> Result<Vec<Verdict>, StoreError> {
         self.0.commit(appends).await
     }
 
     async fn load(&self, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
-        let mut names: Vec<_> = streams.iter().map(StreamId::as_str).collect();
+        // Sorted, so that neighbours in the index are read together.
+        let mut names = streams.to_vec();
         names.sort_unstable();
         names.dedup();
-        let mut reader = EventReader::default();
+        let each_once = names.len() == streams.len();
         let mut by_stream: HashMap<StreamId, Vec<Recorded>> = HashMap::with_capacity(names.len());
-        for row in self.0.events_of(&names).await? {
-            let event = reader.read(&row)?;
-            by_stream.entry(event.stream.clone()).or_default().push(event);
+        for event in self.0.events_of(names).await? {
+            match by_stream.get_mut(&event.stream) {
+                Some(events) => events.push(event),
+                None => drop(by_stream.insert(event.stream.clone(), vec![event])),
+            }
         }
-        for events in by_stream.values_mut() {
-            events.sort_unstable_by_key(|e| e.version);
-        }
-        Ok(streams.iter().map(|s| by_stream.get(s).cloned().unwrap_or_default()).collect())
+        let mut events_of = |stream| match each_once {
+            true => by_stream.remove(stream),
+            false => by_stream.get(stream).cloned(),
+        };
+        Ok(streams.iter().map(|stream| events_of(stream).unwrap_or_default()).collect())
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {
@@ -102,48 +107,45 @@ impl<D: Dialect> Engine for Database<D> {
             event_columns!(),
             " from events e where e.position > $1 order by e.position limit $2"
         );
-        let arguments = [Argument::Number(signed(after.0)), count(limit)];
+        let arguments = vec![Argument::Number(signed(after.0)), count(limit)];
         let mut reader = EventReader::default();
-        self.0.rows(sql.into(), &arguments).await?.iter().map(|row| reader.read(row)).collect()
+        self.0.rows(sql.into(), arguments, Box::new(move |row| reader.read(row))).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        let rows = self.0.rows(self.0.head_sql().into(), &[]).await?;
-        let row = rows.first().ok_or_else(|| StoreError::Corrupt("no counter".to_owned()))?;
-        Ok(Position(unsigned(row.number(0)?)?))
+        let read = Box::new(|row: &dyn Cells| unsigned(row.number(0)?));
+        let heads = self.0.rows(self.0.head_sql().into(), Vec::new(), read).await?;
+        heads.first().map(|head| Position(*head)).ok_or_else(|| StoreError::Corrupt("no counter".to_owned()))
     }
 
     async fn claims(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        let names: Vec<_> = keys.iter().map(String::as_str).collect();
-        let mut found = HashMap::new();
-        for row in self.0.claims_of(&names).await? {
-            found.insert(row.text(0)?.to_owned(), Bytes::copy_from_slice(row.bytes(1)?));
-        }
+        let found: HashMap<String, Bytes> = self.0.claims_of(keys.to_vec()).await?.into_iter().collect();
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
     async fn offsets(&self, consumer: &str) -> Result<Vec<LogOffset>, StoreError> {
         let sql = "select consumer, topic, partition, incarnation, next from offsets where consumer = $1 \
                    order by topic, partition";
-        self.0.rows(sql.into(), &[Argument::Text(consumer)]).await?.iter().map(rows::log_offset).collect()
+        self.0.rows(sql.into(), vec![Argument::Text(consumer.into())], Box::new(rows::log_offset)).await
     }
 
     async fn due_timers(&self, now: Timestamp, limit: usize) -> Result<Vec<Timer>, StoreError> {
         let sql = "select stream, kind, due from timers where due <= $1 order by due, stream, kind limit $2";
-        let arguments = [Argument::Number(now.as_micros()), count(limit)];
-        self.0.rows(sql.into(), &arguments).await?.iter().map(rows::timer).collect()
+        let arguments = vec![Argument::Number(now.as_micros()), count(limit)];
+        self.0.rows(sql.into(), arguments, Box::new(rows::timer)).await
     }
 
     async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError> {
-        let rows = self.0.rows("select due from timers order by due limit 1".into(), &[]).await?;
-        rows.first().map(|row| row.number(0).map(Timestamp::from_micros)).transpose()
+        let sql = "select due from timers order by due limit 1";
+        let read = Box::new(|row: &dyn Cells| row.number(0).map(Timestamp::from_micros));
+        Ok(self.0.rows(sql.into(), Vec::new(), read).await?.pop())
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Listed>, StoreError> {
         let (sql, arguments) = list_sql(query);
-        let rows = self.0.rows(sql.into(), &arguments).await?;
+        let mut rows = self.0.rows(sql.into(), arguments, Box::new(rows::listed)).await?;
         let more = rows.len() > query.limit;
-        let rows = rows.iter().take(query.limit).map(rows::listed).collect::<Result<_, _>>()?;
+        rows.truncate(query.limit);
         Ok(Page { rows, more })
     }
 
@@ -155,13 +157,13 @@ impl<D: Dialect> Engine for Database<D> {
     ) -> Result<Page<ParkedRecord>, StoreError> {
         let (topic, partition, offset) = after.unwrap_or(("", i32::MIN, i64::MIN));
         let mut arguments = vec![
-            Argument::Text(topic),
+            Argument::Text(topic.into()),
             Argument::Small(partition),
             Argument::Number(offset),
             count(limit.saturating_add(PARKED_TIES_MAX)),
         ];
         let of_consumer = consumer.map_or("", |consumer| {
-            arguments.push(Argument::Text(consumer));
+            arguments.push(Argument::Text(consumer.into()));
             "and consumer = $5"
         });
         let sql = format!(
@@ -169,8 +171,7 @@ impl<D: Dialect> Engine for Database<D> {
              order by topic, partition, record_offset, consumer, incarnation limit $4",
             parked_columns!()
         );
-        let rows = self.0.rows(sql.into(), &arguments).await?;
-        let mut rows = rows.iter().map(rows::parked).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = self.0.rows(sql.into(), arguments, Box::new(rows::parked)).await?;
         // The place after which the next page begins must not have records left on this one's far side.
         let place = |r: &ParkedRecord| (r.topic.clone(), r.partition, r.offset);
         let mut end = limit.min(rows.len());
@@ -189,14 +190,14 @@ impl<D: Dialect> Engine for Database<D> {
             " from parked where consumer = $1 and topic = $2 and partition = $3 and key = $4 \
              order by record_offset, incarnation limit $5"
         );
-        let arguments = [
-            Argument::Text(&key.consumer),
-            Argument::Text(&key.topic),
+        let arguments = vec![
+            Argument::Text(key.consumer.clone()),
+            Argument::Text(key.topic.clone()),
             Argument::Small(key.partition),
-            Argument::Bytes(&key.key),
+            Argument::Bytes(key.key.clone()),
             count(limit),
         ];
-        self.0.rows(sql.into(), &arguments).await?.iter().map(rows::parked).collect()
+        self.0.rows(sql.into(), arguments, Box::new(rows::parked)).await
     }
 
     async fn parked_keys(
@@ -207,10 +208,11 @@ impl<D: Dialect> Engine for Database<D> {
     ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
         let sql = "select key, max(state) from parked where consumer = $1 and topic = $2 and partition = $3 \
                    group by key order by key";
-        let arguments = [Argument::Text(consumer), Argument::Text(topic), Argument::Small(partition)];
-        let rows = self.0.rows(sql.into(), &arguments).await?;
         let (consumer, topic): (Arc<str>, Arc<str>) = (consumer.into(), topic.into());
-        rows.iter().map(|row| rows::parked_key(row, &consumer, &topic, partition)).collect()
+        let arguments =
+            vec![Argument::Text(consumer.clone()), Argument::Text(topic.clone()), Argument::Small(partition)];
+        let read = move |row: &dyn Cells| rows::parked_key(row, &consumer, &topic, partition);
+        self.0.rows(sql.into(), arguments, Box::new(read)).await
     }
 
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn std::any::Any + Send + Sync>>, StoreError> {
@@ -226,29 +228,29 @@ impl<D: Dialect> Engine for Database<D> {
     }
 }
 
-fn count(limit: usize) -> Argument<'static> {
+fn count(limit: usize) -> Argument {
     Argument::Number(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 /// A page of a list, read from the index that fits: an owner has few rows, so states are picked among
 /// them; without an owner each state gives its newest rows and the newest of those are told.
-fn list_sql(query: &ListQuery) -> (String, Vec<Argument<'_>>) {
+fn list_sql(query: &ListQuery) -> (String, Vec<Argument>) {
     // No row begins later than this, so that the first page needs no statement of its own.
     let (since, stream) = query.after.as_ref().map_or((i64::MAX, ""), |(at, s)| (at.as_micros(), s.as_str()));
     let mut arguments = vec![
-        Argument::Text(&query.list),
+        Argument::Text(query.list.clone()),
         Argument::Number(since),
-        Argument::Text(stream),
+        Argument::Text(stream.into()),
         count(query.limit.saturating_add(1)),
     ];
     let select = "select stream, list, owner, state, since from listings where list = $1 \
                   and (since, stream) < ($2, $3)";
     let order = "order by since desc, stream desc limit $4";
     if let Some(owner) = &query.owner {
-        arguments.push(Argument::Text(owner));
+        arguments.push(Argument::Text(owner.clone()));
     }
     let first = arguments.len() + 1;
-    arguments.extend(query.states.iter().map(|state| Argument::Text(state)));
+    arguments.extend(query.states.iter().map(|state| Argument::Text(state.clone())));
     let places = (first..=arguments.len()).map(|place| format!("${place}"));
     let sql = match (&query.owner, query.states.is_empty()) {
         (None, true) => format!("{select} {order}"),

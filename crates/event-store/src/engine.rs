@@ -1,5 +1,7 @@
 //! What a database must be able to do to hold events.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use types::Timestamp;
@@ -17,11 +19,11 @@ pub type Verdict = Result<Appended, AppendError>;
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
     /// Commits the appends in one transaction, each judged in turn as if those before it had
-    /// committed alone.
+    /// committed alone. They are shared, so that another thread may work on them.
     ///
     /// # Errors
     /// [`StoreError`] when the transaction failed: then none took place, as far as is known.
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError>;
+    async fn commit(&self, appends: &Arc<Vec<Append>>) -> Result<Vec<Verdict>, StoreError>;
 
     /// The events of each stream, in the order asked, oldest first; empty for one that does not exist.
     async fn load(&self, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError>;

@@ -36,5 +36,6 @@ pub use record::{
     ListQuery, Listed, LogOffset, Metadata, Page, ParkedKey, ParkedRecord, ParkedState, Position, Recorded,
     StreamId, Timer,
 };
+pub use sqlite::file::{SqliteFile, SqliteLimits};
 pub use store::Store;
 pub use tail::Tail;

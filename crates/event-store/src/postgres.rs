@@ -4,19 +4,26 @@ mod commit;
 mod hints;
 mod open;
 
-use std::{any::Any, borrow::Cow, sync::Mutex as StdMutex, time::Duration};
+use std::{
+    any::Any,
+    borrow::Cow,
+    sync::{Arc, Mutex as StdMutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::FutureExt;
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    Append, Position, StoreError, StoreOptions, Verdict,
-    database::{Argument, Dialect, event_columns},
+    Append, Position, Recorded, StoreError, StoreOptions, StreamId, Verdict,
+    database::{Argument, Dialect, Read, event_columns},
+    rows::{Cells, EventReader},
 };
 
 /// A reading connection that was idle for longer is asked whether it still lives.
@@ -91,41 +98,49 @@ impl Postgres {
 
 #[async_trait]
 impl Dialect for Postgres {
-    type Row = PgRow;
-
-    async fn rows(
+    async fn rows<T: Send + 'static>(
         &self,
         sql: Cow<'static, str>,
-        arguments: &[Argument<'_>],
-    ) -> Result<Vec<PgRow>, StoreError> {
+        arguments: Vec<Argument>,
+        mut read: Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for argument in arguments {
-            query = match *argument {
+            query = match argument {
                 Argument::Text(text) => query.bind(text),
-                Argument::Bytes(bytes) => query.bind(bytes),
+                Argument::Bytes(bytes) => query.bind(Vec::from(bytes)),
                 Argument::Number(number) => query.bind(number),
                 Argument::Small(number) => query.bind(number),
             };
         }
-        self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await
+        let rows = self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await?;
+        rows.iter().map(|row| read(row)).collect()
     }
 
-    async fn events_of(&self, streams: &[&str]) -> Result<Vec<PgRow>, StoreError> {
-        let sql = concat!("select ", event_columns!(), " from events e where e.stream = any($1)");
-        let query = sqlx::query(sql).bind(streams);
-        self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await
+    async fn events_of(&self, streams: Vec<StreamId>) -> Result<Vec<Recorded>, StoreError> {
+        let sql = concat!(
+            "select ",
+            event_columns!(),
+            " from events e where e.stream = any($1) order by e.stream, e.version"
+        );
+        let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
+        let query = sqlx::query(sql).bind(names);
+        let rows = self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await?;
+        let mut reader = EventReader::default();
+        rows.iter().map(|row| reader.read(row)).collect()
     }
 
-    async fn claims_of(&self, keys: &[&str]) -> Result<Vec<PgRow>, StoreError> {
+    async fn claims_of(&self, keys: Vec<String>) -> Result<Vec<(String, Bytes)>, StoreError> {
         let query = sqlx::query(commit::CLAIMS).bind(keys);
-        self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await
+        let rows = self.bounded(async { query.fetch_all(&self.readers).await.map_err(failed) }).await?;
+        rows.iter().map(|row| Ok((row.text(0)?.to_owned(), Bytes::copy_from_slice(row.bytes(1)?)))).collect()
     }
 
     fn head_sql(&self) -> &'static str {
         "select head from counter where id = 1"
     }
 
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(&self, appends: &Arc<Vec<Append>>) -> Result<Vec<Verdict>, StoreError> {
         let mut place = self.writer.lock().await;
         self.bounded(async {
             let (mut connection, head) = self.begin(place.take()).await?;

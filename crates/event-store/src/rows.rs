@@ -3,7 +3,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::{Buf, BufMut, Bytes};
-use sqlx::{Row, postgres::PgRow, sqlite::SqliteRow};
+use rusqlite::types::ValueRef;
+use sqlx::{Row, postgres::PgRow};
 use types::Timestamp;
 use uuid::Uuid;
 
@@ -24,35 +25,52 @@ pub(crate) trait Cells {
     fn uuid(&self, cell: usize) -> Result<Uuid, StoreError>;
 }
 
-macro_rules! cells {
-    ($row:ty) => {
-        impl Cells for $row {
-            fn text(&self, cell: usize) -> Result<&str, StoreError> {
-                self.try_get(cell).map_err(unreadable)
-            }
-            fn bytes(&self, cell: usize) -> Result<&[u8], StoreError> {
-                self.try_get(cell).map_err(unreadable)
-            }
-            fn number(&self, cell: usize) -> Result<i64, StoreError> {
-                self.try_get(cell).map_err(unreadable)
-            }
-            fn maybe_number(&self, cell: usize) -> Result<Option<i64>, StoreError> {
-                self.try_get(cell).map_err(unreadable)
-            }
-            fn small(&self, cell: usize) -> Result<i32, StoreError> {
-                self.try_get(cell).map_err(unreadable)
-            }
-            fn uuid(&self, cell: usize) -> Result<Uuid, StoreError> {
-                self.try_get(cell).map_err(unreadable)
-            }
-        }
-    };
+impl Cells for PgRow {
+    fn text(&self, cell: usize) -> Result<&str, StoreError> {
+        self.try_get(cell).map_err(unreadable)
+    }
+    fn bytes(&self, cell: usize) -> Result<&[u8], StoreError> {
+        self.try_get(cell).map_err(unreadable)
+    }
+    fn number(&self, cell: usize) -> Result<i64, StoreError> {
+        self.try_get(cell).map_err(unreadable)
+    }
+    fn maybe_number(&self, cell: usize) -> Result<Option<i64>, StoreError> {
+        self.try_get(cell).map_err(unreadable)
+    }
+    fn small(&self, cell: usize) -> Result<i32, StoreError> {
+        self.try_get(cell).map_err(unreadable)
+    }
+    fn uuid(&self, cell: usize) -> Result<Uuid, StoreError> {
+        self.try_get(cell).map_err(unreadable)
+    }
 }
 
-cells!(SqliteRow);
-cells!(PgRow);
+impl Cells for rusqlite::Row<'_> {
+    fn text(&self, cell: usize) -> Result<&str, StoreError> {
+        self.get_ref(cell)?.as_str().map_err(unreadable)
+    }
+    fn bytes(&self, cell: usize) -> Result<&[u8], StoreError> {
+        self.get_ref(cell)?.as_blob().map_err(unreadable)
+    }
+    fn number(&self, cell: usize) -> Result<i64, StoreError> {
+        self.get_ref(cell)?.as_i64().map_err(unreadable)
+    }
+    fn maybe_number(&self, cell: usize) -> Result<Option<i64>, StoreError> {
+        match self.get_ref(cell)? {
+            ValueRef::Null => Ok(None),
+            value => value.as_i64().map(Some).map_err(unreadable),
+        }
+    }
+    fn small(&self, cell: usize) -> Result<i32, StoreError> {
+        i32::try_from(self.number(cell)?).map_err(unreadable)
+    }
+    fn uuid(&self, cell: usize) -> Result<Uuid, StoreError> {
+        Uuid::from_slice(self.bytes(cell)?).map_err(unreadable)
+    }
+}
 
-fn unreadable(error: sqlx::Error) -> StoreError {
+fn unreadable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(error.to_string())
 }
 
@@ -77,7 +95,7 @@ pub(crate) struct EventReader {
 impl EventReader {
     /// The event of a row: position, stream, version, id, kind, schema, time, tenant, actor, causation,
     /// correlation, traceparent, payload.
-    pub(crate) fn read(&mut self, row: &impl Cells) -> Result<Recorded, StoreError> {
+    pub(crate) fn read(&mut self, row: &dyn Cells) -> Result<Recorded, StoreError> {
         let schema = row.small(5)?;
         Ok(Recorded {
             position: Position(unsigned(row.number(0)?)?),
@@ -109,7 +127,7 @@ impl EventReader {
         kind
     }
 
-    fn metadata(&mut self, row: &impl Cells) -> Result<Arc<Metadata>, StoreError> {
+    fn metadata(&mut self, row: &dyn Cells) -> Result<Arc<Metadata>, StoreError> {
         let texts = [row.text(7)?, row.text(8)?, row.text(9)?, row.text(10)?, row.text(11)?];
         if let Some(m) = &self.metadata
             && texts == [&*m.tenant, &*m.actor, &*m.causation, &*m.correlation, &*m.traceparent]
@@ -123,7 +141,7 @@ impl EventReader {
 }
 
 /// Consumer, topic, partition, incarnation, next.
-pub(crate) fn log_offset(row: &impl Cells) -> Result<LogOffset, StoreError> {
+pub(crate) fn log_offset(row: &dyn Cells) -> Result<LogOffset, StoreError> {
     Ok(LogOffset {
         consumer: row.text(0)?.into(),
         topic: row.text(1)?.into(),
@@ -134,7 +152,7 @@ pub(crate) fn log_offset(row: &impl Cells) -> Result<LogOffset, StoreError> {
 }
 
 /// Stream, kind, due.
-pub(crate) fn timer(row: &impl Cells) -> Result<Timer, StoreError> {
+pub(crate) fn timer(row: &dyn Cells) -> Result<Timer, StoreError> {
     Ok(Timer {
         stream: StreamId::new(row.text(0)?),
         kind: row.text(1)?.into(),
@@ -143,7 +161,7 @@ pub(crate) fn timer(row: &impl Cells) -> Result<Timer, StoreError> {
 }
 
 /// Stream, list, owner, state, since.
-pub(crate) fn listed(row: &impl Cells) -> Result<Listed, StoreError> {
+pub(crate) fn listed(row: &dyn Cells) -> Result<Listed, StoreError> {
     Ok(Listed {
         stream: StreamId::new(row.text(0)?),
         list: row.text(1)?.into(),
@@ -154,7 +172,7 @@ pub(crate) fn listed(row: &impl Cells) -> Result<Listed, StoreError> {
 }
 
 /// Consumer, topic, partition, incarnation, offset, key, headers, payload, cause, at, state.
-pub(crate) fn parked(row: &impl Cells) -> Result<ParkedRecord, StoreError> {
+pub(crate) fn parked(row: &dyn Cells) -> Result<ParkedRecord, StoreError> {
     Ok(ParkedRecord {
         consumer: row.text(0)?.into(),
         topic: row.text(1)?.into(),
@@ -172,7 +190,7 @@ pub(crate) fn parked(row: &impl Cells) -> Result<ParkedRecord, StoreError> {
 
 /// Key, the highest state of its records.
 pub(crate) fn parked_key(
-    row: &impl Cells,
+    row: &dyn Cells,
     consumer: &Arc<str>,
     topic: &Arc<str>,
     partition: i32,

@@ -96,14 +96,15 @@ impl Writer {
 
     async fn commit(&mut self, appends: Vec<Append>, answers: Vec<oneshot::Sender<Verdict>>) {
         let alone = appends.len() == 1;
+        let appends = Arc::new(appends);
         match self.engine.commit(&appends).await {
-            Ok(verdicts) => self.settle(appends, answers, verdicts),
+            Ok(verdicts) => self.settle(own(appends), answers, verdicts),
             // Something in it cannot be stored. Its neighbours can, so each goes alone.
             Err(StoreError::Corrupt(_)) if !alone => {
-                for (append, answer) in appends.into_iter().zip(answers) {
-                    let append = vec![append];
+                for (append, answer) in own(appends).into_iter().zip(answers) {
+                    let append = Arc::new(vec![append]);
                     match self.engine.commit(&append).await {
-                        Ok(verdicts) => self.settle(append, vec![answer], verdicts),
+                        Ok(verdicts) => self.settle(own(append), vec![answer], verdicts),
                         Err(error) => self.fail(vec![answer], &error),
                     }
                 }
@@ -174,4 +175,9 @@ impl Writer {
         self.kinds.insert(kind.clone());
         kind
     }
+}
+
+/// Appends back out of an engine, which has let go of them when it has answered.
+fn own(appends: Arc<Vec<Append>>) -> Vec<Append> {
+    Arc::try_unwrap(appends).unwrap_or_else(|shared| (*shared).clone())
 }

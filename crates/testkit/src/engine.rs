@@ -101,7 +101,11 @@ impl Plan {
 
 #[async_trait]
 impl Intercept for Faults {
-    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(
+        &self,
+        inner: &dyn Engine,
+        appends: &Arc<Vec<Append>>,
+    ) -> Result<Vec<Verdict>, StoreError> {
         let fault = self.plan().fault(appends);
         match fault {
             None => inner.commit(appends).await,

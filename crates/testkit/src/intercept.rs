@@ -17,7 +17,11 @@ pub trait Intercept: Send + Sync + 'static {
     ///
     /// # Errors
     /// What the store shall see.
-    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError>;
+    async fn commit(
+        &self,
+        inner: &dyn Engine,
+        appends: &Arc<Vec<Append>>,
+    ) -> Result<Vec<Verdict>, StoreError>;
 
     /// What becomes of asking for a lock.
     ///
@@ -60,7 +64,7 @@ impl<I> Deref for Intercepted<I> {
 
 #[async_trait]
 impl<I: Intercept> Engine for Intercepted<I> {
-    async fn commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(&self, appends: &Arc<Vec<Append>>) -> Result<Vec<Verdict>, StoreError> {
         self.between.commit(&*self.inner, appends).await
     }
 

@@ -1,5 +1,7 @@
 //! Keys that are taken once, ever.
 
+use std::sync::Arc;
+
 use event_store::{Append, AppendError, Claim, Position};
 
 use super::harness::{Fresh, bytes, one};
@@ -29,7 +31,7 @@ pub async fn a_claim_is_taken_once_and_answers_with_its_value(db: Fresh) {
 pub async fn of_two_claims_in_one_batch_the_first_stands(db: Fresh) {
     let store = db.store().await;
     let batch = [claiming("k", "first", "a"), claiming("k", "second", "b"), claiming("l", "", "c")];
-    let verdicts = store.engine().commit(&batch).await.unwrap();
+    let verdicts = store.engine().commit(&Arc::new(Vec::from(batch))).await.unwrap();
     assert!(verdicts[0].is_ok());
     assert!(matches!(&verdicts[1], Err(AppendError::Claimed { value, .. }) if value == "first"));
     assert!(verdicts[2].is_ok());

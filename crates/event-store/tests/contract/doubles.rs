@@ -41,7 +41,11 @@ impl Gate {
 
 #[async_trait]
 impl Intercept for Gate {
-    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(
+        &self,
+        inner: &dyn Engine,
+        appends: &Arc<Vec<Append>>,
+    ) -> Result<Vec<Verdict>, StoreError> {
         self.arrived.send_modify(|arrived| arrived.push(appends.len()));
         self.gate.acquire().await.unwrap().forget();
         if self.broken.load(Ordering::SeqCst) {

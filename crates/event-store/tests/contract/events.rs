@@ -99,7 +99,11 @@ pub async fn a_conflict_names_its_streams_and_leaves_its_neighbours_be(db: Fresh
         ],
         ..Append::default()
     };
-    let verdicts = store.engine().commit(&[one("c", 0, "1"), conflicting, one("d", 0, "1")]).await.unwrap();
+    let verdicts = store
+        .engine()
+        .commit(&Arc::new(vec![one("c", 0, "1"), conflicting, one("d", 0, "1")]))
+        .await
+        .unwrap();
     assert_eq!(verdicts[0].as_ref().unwrap(), &appended(2, 1));
     assert!(matches!(&verdicts[1], Err(AppendError::Conflict(s)) if *s == [stream("a"), stream("b")]));
     assert_eq!(verdicts[2].as_ref().unwrap(), &appended(3, 1));
@@ -109,7 +113,7 @@ pub async fn a_conflict_names_its_streams_and_leaves_its_neighbours_be(db: Fresh
 
 pub async fn an_append_sees_those_before_it_in_its_batch(db: Fresh) {
     let store = db.store().await;
-    let batch = [one("a", 0, "1"), one("a", 0, "no"), one("a", 1, "2"), any("a", "3")];
+    let batch = Arc::new(vec![one("a", 0, "1"), one("a", 0, "no"), one("a", 1, "2"), any("a", "3")]);
     let verdicts = store.engine().commit(&batch).await.unwrap();
     assert_eq!(verdicts[0].as_ref().unwrap(), &appended(1, 1));
     assert!(matches!(&verdicts[1], Err(AppendError::Conflict(_))));

@@ -1,6 +1,9 @@
 //! What goes wrong, and what is left of it.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use event_store::{
     Append, AppendError, Claim, Guard, Listing, LogOffset, OffsetAdvance, Position, Store, StoreError,
@@ -122,14 +125,14 @@ pub async fn an_append_nobody_waits_for_is_whole(db: Fresh) {
     // A commit left in the middle leaves the connection to be made again, and all or nothing.
     let engine = db.store().await.engine().clone();
     for polls in 0..12 {
-        let append = [any("b", "x")];
+        let append = Arc::new(vec![any("b", "x")]);
         let mut left = engine.commit(&append);
         for _ in 0..polls {
             let _ = poll!(left.as_mut());
             tokio::task::yield_now().await;
         }
         drop(left);
-        engine.commit(&[any("c", "x")]).await.unwrap()[0].as_ref().unwrap();
+        engine.commit(&Arc::new(vec![any("c", "x")])).await.unwrap()[0].as_ref().unwrap();
     }
     assert_eq!(store.load(&stream("c")).await.unwrap().len(), 12);
     let all = store.read(Position(0), usize::MAX).await.unwrap();

@@ -7,7 +7,7 @@ use event_store::{
     Append, Appended, Expected, Metadata, NewEvent, Position, Recorded, Store, StoreOptions, StreamAppend,
     StreamId,
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use types::{Timestamp, fresh_uuid};
 
 /// Longer than anything here takes on a busy machine.
@@ -28,7 +28,7 @@ pub enum Dialect {
 
 /// Another connection to the database of a case, past the store.
 pub enum Raw {
-    Sqlite(SqliteConnection),
+    Sqlite(rusqlite::Connection),
     Postgres(PgConnection),
 }
 
@@ -43,7 +43,9 @@ impl Fresh {
 
     pub async fn raw(&self) -> Raw {
         match self.dialect {
-            Dialect::Sqlite => Raw::Sqlite(SqliteConnection::connect(&self.url).await.unwrap()),
+            Dialect::Sqlite => {
+                Raw::Sqlite(rusqlite::Connection::open(self.url.trim_start_matches("sqlite:")).unwrap())
+            }
             Dialect::Postgres => Raw::Postgres(PgConnection::connect(&self.url).await.unwrap()),
         }
     }
@@ -51,18 +53,20 @@ impl Fresh {
 
 impl Raw {
     pub async fn run(&mut self, sql: &str) {
-        let query = sqlx::raw_sql(AssertSqlSafe(sql));
         match self {
-            Self::Sqlite(connection) => drop(query.execute(connection).await.unwrap()),
-            Self::Postgres(connection) => drop(query.execute(connection).await.unwrap()),
+            Self::Sqlite(connection) => connection.execute_batch(sql).unwrap(),
+            Self::Postgres(connection) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
+            }
         }
     }
 
     pub async fn number(&mut self, sql: &str) -> i64 {
-        let query = AssertSqlSafe(sql);
         match self {
-            Self::Sqlite(connection) => sqlx::query_scalar(query).fetch_one(connection).await.unwrap(),
-            Self::Postgres(connection) => sqlx::query_scalar(query).fetch_one(connection).await.unwrap(),
+            Self::Sqlite(connection) => connection.query_row(sql, [], |row| row.get(0)).unwrap(),
+            Self::Postgres(connection) => {
+                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.unwrap()
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Consumers' offsets, compared and set.
 
+use std::sync::Arc;
+
 use event_store::{Append, AppendError, LogOffset, OffsetAdvance, Position, Store};
 
 use super::harness::{Fresh, one};
@@ -48,7 +50,7 @@ pub async fn an_offset_moves_only_from_where_it_stands(db: Fresh) {
     // Two in one transaction: the second is judged after the first.
     let batch = [("u1", 10), ("u1", 11)]
         .map(|to| Append { offsets: vec![advance(0, Some(("u1", 9)), to)], ..Append::default() });
-    let verdicts = ours.engine().commit(&batch).await.unwrap();
+    let verdicts = ours.engine().commit(&Arc::new(Vec::from(batch))).await.unwrap();
     assert!(verdicts[0].is_ok());
     assert!(
         matches!(&verdicts[1], Err(AppendError::OffsetMoved { current }) if *current == [Some(offset(0, "u1", 10))])

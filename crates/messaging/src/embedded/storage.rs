@@ -1,13 +1,10 @@
 //! The file: topics, and per partition the records of each commit in one row.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
-use sqlx::{
-    AssertSqlSafe, Row, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use event_store::{SqliteFile, SqliteLimits, StoreError};
+use rusqlite::{Connection, params};
 use types::fresh_uuid;
 
 use super::{
@@ -39,10 +36,12 @@ create table if not exists commits (
     primary key (topic, partition, base)
 ) strict;";
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const READERS_MAX: u32 = 2;
-/// Distinct statements kept prepared: one per number of rows in a commit.
-const STATEMENTS_MAX: usize = 256;
+const LIMITS: SqliteLimits = SqliteLimits {
+    lock_wait_max: Duration::from_secs(5),
+    answer_wait_max: Duration::from_secs(15),
+    readers_max: 2,
+    page_count_max: None,
+};
 
 /// The records of one partition in one commit.
 pub(super) struct CommitRow {
@@ -55,131 +54,115 @@ pub(super) struct CommitRow {
 
 /// The file.
 pub(super) struct Storage {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    file: SqliteFile,
 }
 
 impl Storage {
     pub(super) async fn open(file: &Path) -> Result<Self, LogError> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(STATEMENTS_MAX);
-        let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(BUSY_TIMEOUT);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(LogError::unavailable)?;
-        sqlx::raw_sql(SCHEMA).execute(&writer).await.map_err(LogError::unavailable)?;
-        let readers = pool(READERS_MAX).connect_with(options).await.map_err(LogError::unavailable)?;
-        Ok(Self { writer, readers })
+        let prepare = |connection: &mut Connection| Ok(connection.execute_batch(SCHEMA)?);
+        Ok(Self { file: SqliteFile::open(file, &LIMITS, prepare).await.map_err(LogError::unavailable)? })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let job = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let done = job(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        self.file.write(job).await.map_err(LogError::unavailable)
     }
 
     /// All topics, each partition with where it begins and ends.
     pub(super) async fn topics(&self) -> Result<Vec<Topic>, LogError> {
-        let rows =
-            sqlx::query("select id, name, incarnation, partitions from topics").fetch_all(&self.writer);
-        let mut topics = Vec::new();
-        for row in rows.await.map_err(LogError::unavailable)? {
-            let (id, count): (i64, i32) = (row.get(0), row.get(3));
-            let mut partitions = Vec::new();
-            for partition in 0..count {
-                let (low, next) = self.bounds(id, partition).await?;
-                partitions.push(Partition::new(low, next));
+        let job = |connection: &Connection| {
+            let mut statement =
+                connection.prepare("select id, name, incarnation, partitions from topics order by id")?;
+            let mut rows = statement.query([])?;
+            let mut topics = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id = row.get(0)?;
+                let bounds = (0..row.get(3)?).map(|partition| bounds(connection, id, partition));
+                let partitions = bounds.map(|bounds| bounds.map(|(low, next)| Partition::new(low, next)));
+                topics.push(Topic {
+                    id,
+                    name: row.get::<_, String>(1)?.into(),
+                    incarnation: row.get::<_, String>(2)?.into(),
+                    partitions: partitions.collect::<Result<_, _>>()?,
+                });
             }
-            let (name, incarnation): (String, String) = (row.get(1), row.get(2));
-            topics.push(Topic { id, name: name.into(), incarnation: incarnation.into(), partitions });
-        }
-        Ok(topics)
+            Ok(topics)
+        };
+        self.write(job).await
     }
 
     /// Where a partition begins, and where it ends.
     pub(super) async fn bounds(&self, topic: i64, partition: i32) -> Result<(i64, i64), LogError> {
-        let row = sqlx::query(
-            "select coalesce((select low from trims where topic = ?1 and partition = ?2), 0),
-                    coalesce((select base + count from commits where topic = ?1 and partition = ?2
-                              order by base desc limit 1), 0)",
-        )
-        .bind(topic)
-        .bind(partition)
-        .fetch_one(&self.writer)
-        .await
-        .map_err(LogError::unavailable)?;
-        let (low, end): (i64, i64) = (row.get(0), row.get(1));
-        Ok((low, end.max(low)))
+        self.write(move |connection| Ok(bounds(connection, topic, partition)?)).await
     }
 
     /// Makes a topic.
     pub(super) async fn create(&self, spec: &TopicSpec) -> Result<Topic, LogError> {
-        let incarnation = fresh_uuid().to_string();
-        let made =
-            sqlx::query("insert into topics (name, incarnation, partitions, compacted) values (?, ?, ?, ?)")
-                .bind(&*spec.name)
-                .bind(&incarnation)
-                .bind(spec.partitions)
-                .bind(spec.compacted)
-                .execute(&self.writer)
-                .await
-                .map_err(LogError::unavailable)?;
-        Ok(Topic {
-            id: made.last_insert_rowid(),
-            name: spec.name.clone(),
-            incarnation: incarnation.into(),
-            partitions: (0..spec.partitions).map(|_| Partition::new(0, 0)).collect(),
-        })
+        let (spec, incarnation) = (spec.clone(), fresh_uuid().to_string());
+        let job = move |connection: &Connection| {
+            connection.execute(
+                "insert into topics (name, incarnation, partitions, compacted) values (?1, ?2, ?3, ?4)",
+                params![&*spec.name, incarnation, spec.partitions, spec.compacted],
+            )?;
+            Ok(Topic {
+                id: connection.last_insert_rowid(),
+                name: spec.name.clone(),
+                incarnation: incarnation.into(),
+                partitions: (0..spec.partitions).map(|_| Partition::new(0, 0)).collect(),
+            })
+        };
+        self.write(job).await
     }
 
     /// Deletes a topic with all its records.
     pub(super) async fn delete(&self, topic: i64) -> Result<(), LogError> {
-        let mut transaction = self.writer.begin().await.map_err(LogError::unavailable)?;
-        for statement in [
-            "delete from topics where id = ?",
-            "delete from trims where topic = ?",
-            "delete from commits where topic = ?",
-        ] {
-            sqlx::query(statement)
-                .bind(topic)
-                .execute(&mut *transaction)
-                .await
-                .map_err(LogError::unavailable)?;
-        }
-        transaction.commit().await.map_err(LogError::unavailable)
+        let job = move |connection: &Connection| {
+            connection.execute("delete from topics where id = ?1", [topic])?;
+            connection.execute("delete from trims where topic = ?1", [topic])?;
+            connection.execute("delete from commits where topic = ?1", [topic])?;
+            Ok(())
+        };
+        self.write(job).await
     }
 
     /// Deletes whole commits before an offset, and has the partition begin there.
     pub(super) async fn trim(&self, topic: i64, partition: i32, below: i64) -> Result<(), LogError> {
-        let mut transaction = self.writer.begin().await.map_err(LogError::unavailable)?;
-        for statement in [
-            "insert into trims (topic, partition, low) values (?1, ?2, ?3)
-             on conflict (topic, partition) do update set low = max(low, excluded.low)",
-            "delete from commits where topic = ?1 and partition = ?2 and base + count <= ?3",
-        ] {
-            sqlx::query(statement)
-                .bind(topic)
-                .bind(partition)
-                .bind(below)
-                .execute(&mut *transaction)
-                .await
-                .map_err(LogError::unavailable)?;
-        }
-        transaction.commit().await.map_err(LogError::unavailable)
+        let job = move |connection: &Connection| {
+            connection.execute(
+                "insert into trims (topic, partition, low) values (?1, ?2, ?3)
+                 on conflict (topic, partition) do update set low = max(low, excluded.low)",
+                params![topic, partition, below],
+            )?;
+            connection.execute(
+                "delete from commits where topic = ?1 and partition = ?2 and base < ?3 and base + count <= ?3",
+                params![topic, partition, below],
+            )?;
+            Ok(())
+        };
+        self.write(job).await
     }
 
-    /// Commits the rows in one statement, which is a transaction of its own.
+    /// Commits the rows in one transaction.
     pub(super) async fn commit(&self, rows: Vec<CommitRow>) -> Result<(), LogError> {
-        let mut statement = String::with_capacity(80 + rows.len() * 16);
-        statement.push_str("insert into commits (topic, partition, base, count, records) values ");
-        for index in 0..rows.len() {
-            statement.push_str(if index == 0 { "(?, ?, ?, ?, ?)" } else { ", (?, ?, ?, ?, ?)" });
-        }
-        // Only the number of rows varies in it.
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        for row in rows {
-            let count = i64::try_from(row.count).unwrap_or(i64::MAX);
-            query = query.bind(row.topic).bind(row.partition).bind(row.base).bind(count).bind(row.records);
-        }
-        query.execute(&self.writer).await.map_err(LogError::unavailable)?;
-        Ok(())
+        let job = move |connection: &Connection| {
+            let mut statement = connection.prepare_cached(
+                "insert into commits (topic, partition, base, count, records) values (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for row in &rows {
+                let count = i64::try_from(row.count).unwrap_or(i64::MAX);
+                statement.execute(params![row.topic, row.partition, row.base, count, row.records])?;
+            }
+            Ok(())
+        };
+        self.write(job).await
     }
 
     /// Records of a partition from an offset on, at most `max`.
@@ -190,32 +173,52 @@ impl Storage {
         from: i64,
         max: usize,
     ) -> Result<Vec<Record>, LogError> {
-        let mut rows = sqlx::query(
-            "select base, records from commits where topic = ?1 and partition = ?2 and base >= coalesce(
-                 (select base from commits where topic = ?1 and partition = ?2 and base <= ?3
-                  order by base desc limit 1), 0)
-             order by base",
-        )
-        .bind(topic.id)
-        .bind(partition)
-        .bind(from)
-        .fetch(&self.readers);
-        let mut records = Vec::new();
-        while records.len() < max
-            && let Some(row) = rows.try_next().await.map_err(LogError::unavailable)?
-        {
-            let (base, bytes): (i64, Vec<u8>) = (row.get(0), row.get(1));
-            let decoded = decode(Bytes::from(bytes), &topic.name, partition, base).ok_or_else(|| {
-                LogError::Refused(format!("records of {}/{partition} at {base} cannot be read", topic.name))
-            })?;
-            records.extend(decoded.into_iter().filter(|record| record.offset >= from));
-        }
-        records.truncate(max);
-        Ok(records)
+        let (id, name) = (topic.id, topic.name.clone());
+        let job = move |connection: &mut Connection| read(connection, id, &name, partition, from, max);
+        self.file.read(job).await.map_err(LogError::unavailable)?.ok_or_else(|| {
+            LogError::Refused(format!("records of {}/{partition} at {from} cannot be read", topic.name))
+        })
     }
 
     pub(super) async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        self.file.close().await;
     }
+}
+
+fn bounds(connection: &Connection, topic: i64, partition: i32) -> rusqlite::Result<(i64, i64)> {
+    let sql = "select coalesce((select low from trims where topic = ?1 and partition = ?2), 0),
+                      coalesce((select base + count from commits where topic = ?1 and partition = ?2
+                                order by base desc limit 1), 0)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let (low, end): (i64, i64) =
+        statement.query_row(params![topic, partition], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((low, end.max(low)))
+}
+
+/// `None` when a row is not what was written.
+fn read(
+    connection: &Connection,
+    topic: i64,
+    name: &Arc<str>,
+    partition: i32,
+    from: i64,
+    max: usize,
+) -> Result<Option<Vec<Record>>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select base, records from commits where topic = ?1 and partition = ?2 and base >= coalesce(
+             (select base from commits where topic = ?1 and partition = ?2 and base <= ?3
+              order by base desc limit 1), 0)
+         order by base",
+    )?;
+    let mut rows = statement.query(params![topic, partition, from])?;
+    let mut records = Vec::new();
+    while records.len() < max
+        && let Some(row) = rows.next()?
+    {
+        let (base, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let Some(decoded) = decode(Bytes::from(bytes), name, partition, base) else { return Ok(None) };
+        records.extend(decoded.into_iter().filter(|record| record.offset >= from));
+    }
+    records.truncate(max);
+    Ok(Some(records))
 }

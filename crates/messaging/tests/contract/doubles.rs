@@ -38,7 +38,11 @@ pub fn faulty(store: &Store, plan: &[Fault], then: Fault) -> Store {
 
 #[async_trait]
 impl Intercept for Planned {
-    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(
+        &self,
+        inner: &dyn Engine,
+        appends: &Arc<Vec<Append>>,
+    ) -> Result<Vec<Verdict>, StoreError> {
         let fault = if appends.iter().all(|append| append.offsets.is_empty()) {
             Fault::Pass
         } else {

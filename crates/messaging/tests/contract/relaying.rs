@@ -266,7 +266,11 @@ struct FirstLockLost {
 
 #[async_trait]
 impl Intercept for FirstLockLost {
-    async fn commit(&self, inner: &dyn Engine, appends: &[Append]) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(
+        &self,
+        inner: &dyn Engine,
+        appends: &Arc<Vec<Append>>,
+    ) -> Result<Vec<Verdict>, StoreError> {
         inner.commit(appends).await
     }
 
