@@ -184,7 +184,7 @@ fn versions_stand_in_the_root_only() {
 
 /// What each crate of ours may know of the others, in the order in which they build on each other. Who is not listed
 /// (the binary, the tests, the chores) may know all of them.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("engines", &[]),
     ("types", &[]),
     ("proto", &[]),
@@ -193,10 +193,21 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("event-store", &["types"]),
     ("messaging", &["event-store", "types"]),
     ("participant", &["event-store", "keys", "messaging", "proto", "types"]),
+    ("conformance", &["keys", "messaging", "participant", "proto", "types"]),
     ("service-kit", &["event-store", "keys", "messaging", "participant", "proto", "types"]),
     (
         "testkit",
-        &["event-store", "keys", "messaging", "participant", "policy", "proto", "service-kit", "types"],
+        &[
+            "conformance",
+            "event-store",
+            "keys",
+            "messaging",
+            "participant",
+            "policy",
+            "proto",
+            "service-kit",
+            "types",
+        ],
     ),
 ];
 

@@ -3,6 +3,7 @@
 mod args;
 mod calls;
 mod client;
+mod conformance;
 mod failure;
 mod identity;
 mod item;
@@ -11,7 +12,7 @@ mod parked;
 mod serve;
 mod verify;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser;
 
@@ -48,6 +49,8 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Serve(flags) => serve::serve(flags, output).await,
         Command::Demo(flags) => crate::demo::run(flags.json, output).await,
         Command::Verify(flags) => verify::verify(&flags, output),
+        Command::Conformance(flags) => conformance::conformance(flags, output).await,
+        Command::Descriptors => descriptors(),
         Command::Register(flags) => identity::register(&server, flags, output).await,
         Command::Request(flags) => calls::request(&server, flags, output).await,
         Command::Show(flags) => calls::show(&server, flags, output).await,
@@ -65,4 +68,10 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             ParkedCommand::Discard(flags) => parked::discard(&server, flags, output).await,
         },
     }
+}
+
+/// The contract, for whoever loads it instead of compiling it.
+fn descriptors() -> Result<(), Failure> {
+    let written = std::io::stdout().lock().write_all(proto::DESCRIPTORS);
+    written.map_err(|error| Failure::local("the descriptors cannot be written", error))
 }

@@ -22,6 +22,10 @@ pub const CLOSURES: &str = "exeunt.closures";
 /// What the names of topics of public keys begin with.
 const KEYS_PREFIX: &str = "exeunt.keys.";
 
+/// What the ids of cancellations begin with that never were: a participant is checked with them, and
+/// the coordinator passes over the answers.
+pub const CONFORMANCE: &str = "conformance-";
+
 /// How many partitions a topic has unless there is a reason.
 pub const PARTITIONS: i32 = 8;
 

@@ -1,5 +1,5 @@
-//! What every participant must keep to, checked over the real SDK: instructions through the log,
-//! answers from `exeunt.acknowledgements`, each repeated, late, reordered, poisoned, and each step
+//! What every participant must keep to, checked over the real SDK: the checks that any participant can
+//! be put to from outside, played in one process where the store can be looked into, and each step
 //! failing once.
 //!
 //! ```no_run
@@ -14,13 +14,14 @@
 //! ```
 
 mod failures;
-mod order;
 mod play;
 mod progress;
 
 use std::sync::Arc;
 
+use ::conformance::{CHECKS, Effect};
 use participant::Participant;
+use play::Play;
 use types::{Scope, SubjectId, Timestamp};
 
 /// The facts that a subject begins with.
@@ -133,17 +134,17 @@ impl<P: Participant> Scenario<P> {
 /// When the participant does not keep to the contract.
 pub async fn check<P: Participant>(scenario: Scenario<P>) {
     let scenario = &scenario;
-    order::a_repeated_instruction_gets_the_same_bytes_again(scenario).await;
-    order::what_comes_after_the_end_is_answered_without_effect(scenario).await;
-    order::execute_may_come_before_any_assess(scenario).await;
-    order::execute_may_rest_on_an_assessment_that_it_was_not_asked_for(scenario).await;
-    order::undo_of_what_was_never_seen_stops_it(scenario).await;
-    order::a_lower_epoch_is_superseded(scenario).await;
-    order::freeze_and_undo_leave_things_as_they_were(scenario).await;
-    progress::changed_facts_are_told_and_stop_execution(scenario).await;
+    for check in &CHECKS {
+        let mut play = Play::start(scenario).await;
+        match play.run(check).await {
+            Effect::Once => play.settle().await,
+            Effect::None => assert_eq!(play.house.effects_of().await, Vec::<String>::new(), "{}", check.says),
+            Effect::Any | Effect::Skipped(_) => {}
+        }
+    }
     progress::what_blocks_is_waited_for(scenario).await;
     progress::a_closed_account_takes_nothing_more(scenario).await;
-    failures::poison_parks_its_key_and_no_other(scenario).await;
+    failures::what_cannot_be_read_is_parked(scenario).await;
     failures::each_step_may_fail_once_in_the_store(scenario).await;
     failures::each_step_may_fail_once_in_the_log(scenario).await;
     failures::answers_that_were_not_sent_are_sent_after_a_restart(scenario).await;

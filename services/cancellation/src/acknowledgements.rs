@@ -126,6 +126,9 @@ fn read(record: &Record) -> Result<Told, Poison> {
     if *record.topic == *contract::ACKNOWLEDGEMENTS {
         let key = std::str::from_utf8(&record.key).map_err(|e| undecodable(&e))?;
         let id = CancellationId::parse(key).map_err(|e| undecodable(&e))?;
+        if key.starts_with(contract::CONFORMANCE) {
+            return Ok(Told::Other);
+        }
         let signed = SignedAcknowledgement::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
         return Ok(Told::Acknowledgement(id, signed));
     }

@@ -31,8 +31,40 @@ pub enum RosterError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    extends: Option<Base>,
+    #[serde(default)]
     scopes: BTreeMap<String, ScopeRule>,
+    #[serde(default)]
     participant: Vec<Row>,
+}
+
+/// What a roster file may build on.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Base {
+    /// The roster that stands where nothing else is configured.
+    Default,
+}
+
+impl File {
+    fn read(text: &str) -> Result<Self, RosterError> {
+        let file: Self = toml::from_str(text)?;
+        match file.extends {
+            None => Ok(file),
+            Some(Base::Default) => Ok(file.over(toml::from_str(DEFAULT)?)),
+        }
+    }
+
+    /// This one's scopes and participants beside that one's, or in their place where they have the
+    /// same name.
+    fn over(self, base: Self) -> Self {
+        let mut scopes = base.scopes;
+        scopes.extend(self.scopes);
+        let kept = |row: &Row| self.participant.iter().all(|own| own.name != row.name);
+        let mut participant: Vec<Row> = base.participant.into_iter().filter(kept).collect();
+        participant.extend(self.participant);
+        Self { extends: None, scopes, participant }
+    }
 }
 
 /// What holds for a scope.
@@ -100,7 +132,7 @@ impl Roster {
     /// # Errors
     /// [`RosterError`] with every fault.
     pub fn parse(text: &str) -> Result<Self, RosterError> {
-        let file: File = toml::from_str(text)?;
+        let file = File::read(text)?;
         let mut faults = Vec::new();
         let mut members: Vec<Member> = Vec::new();
         for row in file.participant {
@@ -282,6 +314,37 @@ mod tests {
         assert!(whole.entries.len() >= 4);
         assert!(whole.entries[0].after.is_empty());
         assert!(whole.entries[1..].iter().all(|entry| entry.after.contains(&whole.entries[0].name)));
+    }
+
+    #[test]
+    fn a_roster_may_extend_the_embedded_one_and_say_anew_what_changes() {
+        let text = r#"
+            extends = "default"
+            [scopes.vouchers]
+            gates = "none"
+            [[participant]]
+            name = "vouchers"
+            scopes = ["whole_account", "vouchers"]
+        "#;
+        let before = names(&Roster::parse(DEFAULT).unwrap().select(&Scope::WholeAccount).unwrap())
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        let roster = Roster::parse(text).unwrap();
+        let whole = roster.select(&Scope::WholeAccount).unwrap();
+        assert_eq!(names(&whole)[..before.len()], before);
+        assert_eq!(names(&whole)[before.len()..], ["vouchers"]);
+        let own = roster.select(&Scope::Named("vouchers".into())).unwrap();
+        assert_eq!((names(&own), own.gates_none), (vec!["vouchers"], true));
+        // One that is there already is replaced, whole.
+        let last = &before[before.len() - 1];
+        let anew = format!(
+            "{text}\n[[participant]]\nname = {last:?}\nscopes = [\"whole_account\"]\nafter = [\"vouchers\"]"
+        );
+        let whole = Roster::parse(&anew).unwrap().select(&Scope::WholeAccount).unwrap();
+        let replaced = whole.entries.iter().find(|entry| entry.name.as_str() == last).unwrap();
+        assert_eq!(replaced.after.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["vouchers"]);
+        assert!(Roster::parse("extends = \"other\"").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use proto::{cancellation::v1::State, types::v1::Item};
 
-use super::{Format, item};
+use super::{Format, conformance::Conformance, item};
 use crate::compose::Role;
 
 const EXIT_CODES: &str = "\
@@ -14,7 +14,8 @@ Exit codes:
   1  failed: the server cannot be reached or is at fault, or this process cannot start
   2  the command line is wrong
   3  refused: the server says what to mend
-  4  a receipt does not hold";
+  4  a receipt does not hold
+  5  a participant does not keep to the contract";
 
 /// Account cancellation across services: one request, all leave the stage together, and a receipt
 /// proves it.
@@ -63,6 +64,10 @@ pub enum Command {
     Keys,
     /// Verify a receipt, without any server
     Verify(Verify),
+    /// Check that a participant keeps to the contract, whatever it is written in
+    Conformance(Conformance),
+    /// Print the contract's descriptors, a google.protobuf.FileDescriptorSet
+    Descriptors,
     /// Records of the event log that could not be handled
     Parked {
         /// What to do with them

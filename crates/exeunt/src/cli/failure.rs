@@ -38,6 +38,14 @@ pub enum Failure {
     /// A receipt proves nothing.
     #[error("the receipt does not hold")]
     NotVerified(#[source] Cause),
+    /// A participant does otherwise than the contract says.
+    #[error("{participant} does not keep to the contract: checks that failed: {failed}")]
+    NotConforming {
+        /// Which.
+        participant: String,
+        /// How many checks say so.
+        failed: u32,
+    },
 }
 
 impl From<Status> for Failure {
@@ -64,6 +72,7 @@ impl Failure {
             Self::Refused(status) if error::is_refusal(status) => 3,
             Self::Refused(_) | Self::Unreachable { .. } | Self::Local { .. } => 1,
             Self::NotVerified(_) => 4,
+            Self::NotConforming { .. } => 5,
         }
     }
 
@@ -120,6 +129,7 @@ impl Failure {
                 Some("start one with `exeunt serve`, or name another with --server or EXEUNT_SERVER".into())
             }
             Self::Local { .. } => None,
+            Self::NotConforming { .. } => Some("docs/participants.md says what each rule means".into()),
             Self::NotVerified(_) => Some(
                 "fetch the keys again from the server that sealed it; if it still does not hold, do not rely on it"
                     .into(),

@@ -1,30 +1,32 @@
 //! One participant playing one scenario, on a stage whose store and log can fail.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use ::conformance::{Check, Coordinator, Effect, Heard, Host, HostError, Options, Session};
+use async_trait::async_trait;
 use event_store::{Store, StoreOptions};
-use keys::JwkSet;
-use messaging::{ConsumerHandle, Delivery, EventLog, Subscription};
-use participant::{Accounts, Participant, RunError, Runtime, Write, contract, is_success, stream_of};
-use prost::{Message as _, Name as _};
+use messaging::ConsumerHandle;
+use participant::{Accounts, Participant, RunError, Runtime, Write, stream_of};
+use prost::Name as _;
 use proto::participant::v1 as pb;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use types::{Caller, CancellationId, SubjectId, fresh_uuid};
 
 use super::Scenario;
-use crate::{FaultyEngine, FaultyLog, Stage, Told, temp_postgres};
+use crate::{FaultyEngine, FaultyLog, Stage, temp_postgres};
 
 /// How long anything is waited for before the check fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The coordinator's share of the topic of acknowledgements.
-const RECORDS_MAX: usize = 1_000;
-
-/// An answer as it was heard: what it says, and the bytes.
-pub(super) type Heard = (pb::Acknowledgement, pb::SignedAcknowledgement);
-
+/// A participant, its surroundings, and somebody who speaks with it.
 pub(super) struct Play<'a, P: Participant> {
+    pub(super) coordinator: Coordinator,
+    pub(super) house: House<'a, P>,
+}
+
+/// The participant's surroundings.
+pub(super) struct House<'a, P: Participant> {
     pub(super) scenario: &'a Scenario<P>,
     pub(super) stage: Stage,
     pub(super) engine: Arc<FaultyEngine>,
@@ -34,11 +36,8 @@ pub(super) struct Play<'a, P: Participant> {
     pub(super) subject: SubjectId,
     running: JoinSet<Result<(), RunError>>,
     shutdown: CancellationToken,
-    heard: watch::Receiver<Vec<pb::SignedAcknowledgement>>,
-    _listening: JoinSet<()>,
-    keys: JwkSet,
-    /// How many answers of each case were taken note of.
-    taken: HashMap<CancellationId, usize>,
+    /// How many of the scenario's further steps were taken.
+    steps: usize,
     /// The types of the facts that the scenario recorded itself.
     told: Vec<String>,
 }
@@ -54,10 +53,17 @@ impl<'a, P: Participant> Play<'a, P> {
         stage.store = Store::with_engine(engine.clone(), StoreOptions::default());
         let log = FaultyLog::new(stage.log.clone());
         let (accounts, consumer, running, shutdown) = run(scenario, &stage, &log).await;
-        let (heard, listening) = listen(&stage.log).await;
-        let mut play = Self {
-            scenario,
+        let options = Options {
+            log: stage.log.clone(),
+            clock: stage.clock.clone(),
+            participant: scenario.participant.name().clone(),
             keys: [stage.key.jwk()].into_iter().collect(),
+            scope: scenario.scope.clone(),
+            within: PATIENCE,
+        };
+        let coordinator = Coordinator::start(options).await.expect("the log is read");
+        let mut house = House {
+            scenario,
             stage,
             engine,
             log,
@@ -66,15 +72,80 @@ impl<'a, P: Participant> Play<'a, P> {
             subject: SubjectId::mint(fresh_uuid()),
             running,
             shutdown,
-            heard,
-            _listening: listening,
-            taken: HashMap::new(),
+            steps: 0,
             told: Vec::new(),
         };
-        play.seed().await;
-        play
+        house.seed().await;
+        Self { coordinator, house }
     }
 
+    /// Plays one of the checks that any participant can be put to.
+    pub(super) async fn run(&mut self, check: &Check) -> Effect {
+        match ::conformance::run(check, &mut self.coordinator, &mut self.house).await {
+            Ok(effect) => effect,
+            Err(fault) => panic!("{}: {fault}", check.says),
+        }
+    }
+
+    fn session(&mut self) -> Session<'_> {
+        let subject = self.house.subject.clone();
+        Session { coordinator: &mut self.coordinator, host: &mut self.house, subject }
+    }
+
+    /// A case of its own.
+    pub(super) fn case(&mut self) -> CancellationId {
+        self.coordinator.case()
+    }
+
+    /// Tells the participant to do something, on an assessment when one is given.
+    pub(super) async fn tell(
+        &mut self,
+        case: &CancellationId,
+        kind: pb::InstructionKind,
+        epoch: u32,
+        assessed: Option<&pb::Acknowledgement>,
+    ) {
+        self.session().tell(case, kind, epoch, assessed).await.expect("the log takes it");
+    }
+
+    /// The next new answer of a case.
+    pub(super) async fn next(&mut self, case: &CancellationId) -> pb::Acknowledgement {
+        self.session().next(case).await.unwrap_or_else(|fault| panic!("{fault}")).answer
+    }
+
+    /// Takes note of answers until one ends the instruction of that epoch, and gives it.
+    pub(super) async fn ended(&mut self, case: &CancellationId, epoch: u32) -> Heard {
+        self.session().ended(case, epoch).await.unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    /// ASSESS: gives the assessment.
+    pub(super) async fn assess(&mut self, case: &CancellationId, epoch: u32) -> pb::Acknowledgement {
+        self.session().assess(case, epoch).await.unwrap_or_else(|fault| panic!("{fault}")).answer
+    }
+
+    /// All that comes after EXECUTE was told; it must be a success.
+    pub(super) async fn go_on(&mut self, case: &CancellationId, epoch: u32) {
+        let finished = self.session().finish(case, epoch).await;
+        finished.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+
+    /// The participant's answer to that epoch, which must not be the end of it.
+    pub(super) async fn interim(&self, case: &CancellationId, at_least: (u32, u32)) {
+        let House { stage, accounts, subject, .. } = &self.house;
+        let answer = stage.answer(accounts, subject, case, at_least).await;
+        let interim = [pb::Outcome::Waiting, pb::Outcome::Accepted].contains(&answer.outcome());
+        assert!(interim, "is not interim: {:?}", answer.outcome());
+    }
+
+    /// What the scenario says has happened, exactly once; and nobody's answers went back.
+    pub(super) async fn settle(mut self) {
+        assert_eq!(self.house.effects_of().await, self.house.scenario.adds, "effects");
+        self.house.stop().await;
+        self.coordinator.orderly().unwrap_or_else(|fault| panic!("{fault}"));
+    }
+}
+
+impl<P: Participant> House<'_, P> {
     async fn seed(&mut self) {
         let given = (self.scenario.given)(&self.subject);
         if self.scenario.follows_identity {
@@ -93,126 +164,6 @@ impl<'a, P: Participant> Play<'a, P> {
         self.accounts.open(write, known, given).await.expect("the subject is registered");
     }
 
-    /// A case of its own.
-    pub(super) fn case() -> CancellationId {
-        CancellationId::mint(fresh_uuid())
-    }
-
-    /// Tells the participant to do something, on an assessment when one is given.
-    pub(super) async fn tell(
-        &self,
-        cancellation: &CancellationId,
-        kind: pb::InstructionKind,
-        epoch: u32,
-        assessed: Option<&pb::Acknowledgement>,
-    ) {
-        let told = Told {
-            participant: self.scenario.participant.name(),
-            cancellation,
-            subject: &self.subject,
-            kind,
-            epoch,
-            scope: &self.scenario.scope,
-        };
-        match assessed {
-            Some(assessed) => self.stage.instruct_as_assessed(told, assessed).await,
-            None => self.stage.instruct(told).await,
-        }
-    }
-
-    /// The next new answer of a case. Its signature holds.
-    pub(super) async fn next(&mut self, cancellation: &CancellationId) -> Heard {
-        loop {
-            let (heard, known) = self.take(cancellation).await;
-            // The log may give anything twice.
-            if !known {
-                return heard;
-            }
-        }
-    }
-
-    /// Waits until an answer is given again, bytes and all, and nothing new with it.
-    pub(super) async fn again(&mut self, cancellation: &CancellationId, expected: &Heard) {
-        loop {
-            let (heard, known) = self.take(cancellation).await;
-            assert!(known, "a repeated instruction is answered anew: {heard:?}");
-            if heard == *expected {
-                return;
-            }
-        }
-    }
-
-    /// The next answer of a case, and whether it was given before.
-    async fn take(&mut self, cancellation: &CancellationId) -> (Heard, bool) {
-        let taken = self.taken.entry(cancellation.clone()).or_default();
-        let at = *taken;
-        *taken += 1;
-        let mut heard = self.heard.clone();
-        let come = heard.wait_for(|heard| answers(&self.keys, heard, cancellation).len() > at);
-        let all = timeout(PATIENCE, come).await.expect("an answer comes").expect("the log is read").clone();
-        let mut all = answers(&self.keys, &all, cancellation);
-        let next = all.swap_remove(at);
-        let known = all[..at].contains(&next);
-        (next, known)
-    }
-
-    /// Takes note of answers until one ends the instruction of that epoch, and gives it.
-    pub(super) async fn ended(&mut self, cancellation: &CancellationId, epoch: u32) -> Heard {
-        loop {
-            let (answer, signed) = self.next(cancellation).await;
-            if answer.epoch == epoch && !is_interim(answer.outcome()) {
-                return (answer, signed);
-            }
-        }
-    }
-
-    /// ASSESS: gives the assessment.
-    pub(super) async fn assess(&mut self, cancellation: &CancellationId, epoch: u32) -> pb::Acknowledgement {
-        self.tell(cancellation, pb::InstructionKind::Assess, epoch, None).await;
-        let (answer, _) = self.ended(cancellation, epoch).await;
-        assert_eq!(answer.outcome(), pb::Outcome::Assessed);
-        assert!(answer.assessment.is_some());
-        answer
-    }
-
-    /// EXECUTE, and all that must come after, to the end; it must be a success.
-    pub(super) async fn execute(
-        &mut self,
-        cancellation: &CancellationId,
-        epoch: u32,
-        assessed: Option<&pb::Acknowledgement>,
-    ) -> Heard {
-        self.tell(cancellation, pb::InstructionKind::Execute, epoch, assessed).await;
-        self.go_on(cancellation, epoch).await
-    }
-
-    /// All that comes after EXECUTE was told.
-    pub(super) async fn go_on(&mut self, cancellation: &CancellationId, epoch: u32) -> Heard {
-        self.go_on_from(cancellation, epoch, 1).await
-    }
-
-    /// The same, once an answer of that revision was given.
-    pub(super) async fn go_on_from(
-        &mut self,
-        cancellation: &CancellationId,
-        epoch: u32,
-        revision: u32,
-    ) -> Heard {
-        for step in &self.scenario.then {
-            self.interim(cancellation, (epoch, revision)).await;
-            self.record(step).await;
-        }
-        let (answer, signed) = self.ended(cancellation, epoch).await;
-        assert!(is_success(answer.outcome()), "ended with {:?}: {:?}", answer.outcome(), answer.failure);
-        (answer, signed)
-    }
-
-    /// The participant's answer to that epoch, which must not be the end of it.
-    pub(super) async fn interim(&self, cancellation: &CancellationId, at_least: (u32, u32)) {
-        let answer = self.stage.answer(&self.accounts, &self.subject, cancellation, at_least).await;
-        assert!(is_interim(answer.outcome()), "is not interim: {:?}", answer.outcome());
-    }
-
     /// Records facts of the participant, as its own parts do; again while the store fails.
     pub(super) async fn record(&mut self, facts: &[P::Event]) {
         self.note(facts);
@@ -226,18 +177,27 @@ impl<'a, P: Participant> Play<'a, P> {
         }
     }
 
+    /// Records what the scenario's next further step brings; false when there is none.
+    pub(super) async fn step(&mut self) -> bool {
+        let scenario = self.scenario;
+        let Some(facts) = scenario.then.get(self.steps) else { return false };
+        self.steps += 1;
+        self.record(facts).await;
+        true
+    }
+
     fn note(&mut self, facts: &[P::Event]) {
         let kinds = facts.iter().map(|fact| self.scenario.participant.encode(fact).kind.into_owned());
         self.told.extend(kinds);
     }
 
     /// How many facts the subject's stream has.
-    pub(super) async fn version(&self) -> usize {
+    async fn version(&self) -> usize {
         self.stage.store.load(&stream_of(&self.subject)).await.expect("the store is read").len()
     }
 
     /// The types of the participant's own facts beside those that the scenario recorded, sorted.
-    pub(super) async fn effects(&self) -> Vec<String> {
+    pub(super) async fn effects_of(&self) -> Vec<String> {
         let events = self.stage.store.load(&stream_of(&self.subject)).await.expect("the store is read");
         let sdks = [pb::Answered::full_name(), pb::SubjectKnown::full_name(), pb::SubjectClosed::full_name()];
         let kinds = events.iter().map(|event| event.kind.to_string());
@@ -248,25 +208,6 @@ impl<'a, P: Participant> Play<'a, P> {
         }
         own.sort_unstable();
         own
-    }
-
-    /// What the scenario says has happened, exactly once; and nobody's answers went back.
-    pub(super) async fn settle(mut self) {
-        assert_eq!(self.effects().await, self.scenario.adds, "effects");
-        self.stop().await;
-        let heard = self.heard.borrow().clone();
-        let mut last: HashMap<String, (u32, u32)> = HashMap::new();
-        let mut seen: Vec<&pb::SignedAcknowledgement> = Vec::new();
-        for signed in &heard {
-            let answer = contract::verify(signed, &self.keys).expect("the signature holds");
-            if seen.contains(&signed) || answer.outcome() == pb::Outcome::Superseded {
-                continue;
-            }
-            seen.push(signed);
-            let now = (answer.epoch, answer.revision);
-            let before = last.insert(answer.cancellation_id.clone(), now);
-            assert!(before.is_none_or(|before| before < now), "{now:?} comes after {before:?}");
-        }
     }
 
     /// Has the participant stop.
@@ -287,6 +228,35 @@ impl<'a, P: Participant> Play<'a, P> {
     }
 }
 
+#[async_trait]
+impl<P: Participant> Host for House<'_, P> {
+    async fn subject(&mut self) -> Result<SubjectId, HostError> {
+        Ok(self.subject.clone())
+    }
+
+    async fn change(&mut self, _subject: &SubjectId) -> Result<bool, HostError> {
+        let scenario = self.scenario;
+        if scenario.change.is_empty() {
+            return Ok(false);
+        }
+        self.record(&scenario.change).await;
+        Ok(true)
+    }
+
+    async fn help(&mut self, _subject: &SubjectId) -> Result<bool, HostError> {
+        while self.step().await {}
+        Ok(true)
+    }
+
+    async fn facts(&mut self, _subject: &SubjectId) -> Result<Option<usize>, HostError> {
+        Ok(Some(self.version().await))
+    }
+
+    async fn effects(&mut self, _subject: &SubjectId) -> Result<Option<usize>, HostError> {
+        Ok(Some(self.effects_of().await.len()))
+    }
+}
+
 type Running<P> = (Accounts<P>, ConsumerHandle, JoinSet<Result<(), RunError>>, CancellationToken);
 
 async fn run<P: Participant>(scenario: &Scenario<P>, stage: &Stage, log: &Arc<FaultyLog>) -> Running<P> {
@@ -298,44 +268,4 @@ async fn run<P: Participant>(scenario: &Scenario<P>, stage: &Stage, log: &Arc<Fa
     let (mut running, shutdown) = (JoinSet::new(), CancellationToken::new());
     running.spawn(runtime.run(shutdown.clone()));
     (accounts, consumer, running, shutdown)
-}
-
-/// Hears every answer, as the coordinator does.
-async fn listen(log: &Arc<dyn EventLog>) -> (watch::Receiver<Vec<pb::SignedAcknowledgement>>, JoinSet<()>) {
-    let topics = vec![contract::ACKNOWLEDGEMENTS.into()];
-    let subscription = Subscription { group: "conformance".into(), member: "conformance".into(), topics };
-    let mut reader = log.subscribe(subscription).await.expect("the log is read");
-    let (tell, heard) = watch::channel(Vec::new());
-    let mut listening = JoinSet::new();
-    listening.spawn(async move {
-        loop {
-            match reader.next(RECORDS_MAX).await.expect("the log is read") {
-                Delivery::Assigned(partitions) => {
-                    for partition in partitions {
-                        let start = reader.start(&partition.topic, partition.partition, None).await;
-                        start.expect("the log is read");
-                    }
-                }
-                Delivery::Revoked(_) => {}
-                Delivery::Records(records) => tell.send_modify(|heard| {
-                    let read = |record: messaging::Record| {
-                        pb::SignedAcknowledgement::decode(record.payload).expect("an answer is one")
-                    };
-                    heard.extend(records.into_iter().map(read));
-                }),
-            }
-        }
-    });
-    (heard, listening)
-}
-
-fn answers(keys: &JwkSet, heard: &[pb::SignedAcknowledgement], cancellation: &CancellationId) -> Vec<Heard> {
-    let verified = heard
-        .iter()
-        .map(|signed| (contract::verify(signed, keys).expect("the signature holds"), signed.clone()));
-    verified.filter(|(answer, _)| answer.cancellation_id == cancellation.as_str()).collect()
-}
-
-fn is_interim(outcome: pb::Outcome) -> bool {
-    matches!(outcome, pb::Outcome::Waiting | pb::Outcome::Accepted)
 }

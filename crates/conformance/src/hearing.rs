@@ -1,0 +1,147 @@
+//! Hears every answer, as the coordinator does.
+
+use std::{collections::HashMap, sync::Arc};
+
+use keys::JwkSet;
+use messaging::{ConsumedLog, Delivery, EventLog, LogError, Record, Subscription};
+use participant::contract;
+use prost::Message as _;
+use proto::participant::v1::{Acknowledgement, SignedAcknowledgement};
+use tokio::{sync::watch, task::JoinSet};
+use types::{CancellationId, ParticipantName};
+
+use crate::Fault;
+
+/// Records taken from the log at a time.
+const RECORDS_MAX: usize = 1_000;
+
+/// An answer: what it says, and the bytes that say it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// What it says.
+    pub answer: Acknowledgement,
+    /// As it was signed.
+    pub signed: SignedAcknowledgement,
+    /// The headers it came with.
+    pub headers: Vec<(Arc<str>, bytes::Bytes)>,
+}
+
+impl Heard {
+    /// Whether this is the other one, bytes and all.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.signed == other.signed
+    }
+
+    /// In few words, for whoever must see what came.
+    #[must_use]
+    pub fn told(&self) -> String {
+        told(&self.answer)
+    }
+}
+
+/// `DONE for EXECUTE of epoch 2, revision 1`.
+pub(crate) fn told(answer: &Acknowledgement) -> String {
+    let outcome = answer.outcome().as_str_name();
+    let kind = answer.kind().as_str_name();
+    format!(
+        "{} for {} of epoch {}, revision {}",
+        outcome.strip_prefix("OUTCOME_").unwrap_or(outcome),
+        kind.strip_prefix("INSTRUCTION_KIND_").unwrap_or(kind),
+        answer.epoch,
+        answer.revision
+    )
+}
+
+/// What has come so far.
+#[derive(Debug, Default)]
+pub(crate) struct Come {
+    /// Records by case, in the order in which they came.
+    records: HashMap<String, Vec<Record>>,
+    /// Why nothing more comes.
+    failed: Option<LogError>,
+}
+
+impl Come {
+    pub(crate) fn of(&self, case: &CancellationId) -> &[Record] {
+        self.records.get(case.as_str()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(crate) fn cases(&self) -> impl Iterator<Item = &Vec<Record>> {
+        self.records.values()
+    }
+
+    pub(crate) fn failure(&self) -> Option<&LogError> {
+        self.failed.as_ref()
+    }
+}
+
+/// The ear: reads the topic of acknowledgements from its beginning, and keeps what is about this
+/// run's cases.
+pub(crate) struct Hearing {
+    pub(crate) come: watch::Receiver<Come>,
+    _listening: JoinSet<()>,
+}
+
+impl Hearing {
+    pub(crate) async fn start(log: &Arc<dyn EventLog>, run: &str) -> Result<Self, LogError> {
+        let group: Arc<str> = format!("exeunt.{run}").into();
+        let topics = vec![contract::ACKNOWLEDGEMENTS.into()];
+        let reader = log.subscribe(Subscription { member: group.clone(), group, topics }).await?;
+        let (tell, come) = watch::channel(Come::default());
+        let mut listening = JoinSet::new();
+        listening.spawn(listen(reader, tell, run.to_owned()));
+        Ok(Self { come, _listening: listening })
+    }
+}
+
+async fn listen(mut reader: Box<dyn ConsumedLog>, tell: watch::Sender<Come>, run: String) {
+    loop {
+        match hear(&mut *reader, &tell, &run).await {
+            // It is tried again for as long as anybody waits.
+            Ok(()) | Err(LogError::Unavailable(_)) => {}
+            Err(error) => return tell.send_modify(|come| come.failed = Some(error)),
+        }
+    }
+}
+
+async fn hear(reader: &mut dyn ConsumedLog, tell: &watch::Sender<Come>, run: &str) -> Result<(), LogError> {
+    match reader.next(RECORDS_MAX).await? {
+        Delivery::Assigned(partitions) => {
+            for partition in partitions {
+                reader.start(&partition.topic, partition.partition, None).await?;
+            }
+        }
+        Delivery::Revoked(_) => {}
+        Delivery::Records(records) => tell.send_modify(|come| {
+            for record in records {
+                let case = String::from_utf8_lossy(&record.key).into_owned();
+                if case.starts_with(run) {
+                    come.records.entry(case).or_default().push(record);
+                }
+            }
+        }),
+    }
+    Ok(())
+}
+
+/// Reads an answer; its signature must hold, and it must be about what its key says.
+pub(crate) fn read(record: &Record, name: &ParticipantName, keys: &JwkSet) -> Result<Heard, Fault> {
+    let case = String::from_utf8_lossy(&record.key);
+    let about = |what: &str| format!("{what} of an answer about {case}");
+    let signed = SignedAcknowledgement::decode(record.payload.clone()).map_err(|error| {
+        Fault::broken(about("payload"), "a SignedAcknowledgement", format!("bytes that are none: {error}"))
+    })?;
+    let answer = contract::verify(&signed, keys).map_err(|error| {
+        let ours: Vec<&str> = keys.keys.iter().map(keys::Jwk::kid).collect();
+        let seen = format!("kid {:?}: {error}", signed.kid);
+        Fault::broken(about("signature"), format!("one that holds under {}", ours.join(" or ")), seen)
+    })?;
+    if answer.participant != name.as_str() {
+        return Err(Fault::broken(about("participant"), name.as_str(), answer.participant));
+    }
+    if answer.cancellation_id != case {
+        return Err(Fault::broken(about("cancellation_id"), case, answer.cancellation_id));
+    }
+    Ok(Heard { answer, signed, headers: record.headers.clone() })
+}
