@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::conformance::{Check, Coordinator, Effect, Heard, Host, HostError, Options, Session};
+use ::conformance::{Check, Coordinator, Effect, Fault, Heard, Host, HostError, Options, Session};
 use async_trait::async_trait;
 use event_store::{Store, StoreOptions};
 use messaging::ConsumerHandle;
@@ -81,10 +81,7 @@ impl<'a, P: Participant> Play<'a, P> {
 
     /// Plays one of the checks that any participant can be put to.
     pub(super) async fn run(&mut self, check: &Check) -> Effect {
-        match ::conformance::run(check, &mut self.coordinator, &mut self.house).await {
-            Ok(effect) => effect,
-            Err(fault) => panic!("{}: {fault}", check.says),
-        }
+        kept(::conformance::run(check, &mut self.coordinator, &mut self.house).await)
     }
 
     fn session(&mut self) -> Session<'_> {
@@ -110,23 +107,22 @@ impl<'a, P: Participant> Play<'a, P> {
 
     /// The next new answer of a case.
     pub(super) async fn next(&mut self, case: &CancellationId) -> pb::Acknowledgement {
-        self.session().next(case).await.unwrap_or_else(|fault| panic!("{fault}")).answer
+        kept(self.session().next(case).await).answer
     }
 
     /// Takes note of answers until one ends the instruction of that epoch, and gives it.
     pub(super) async fn ended(&mut self, case: &CancellationId, epoch: u32) -> Heard {
-        self.session().ended(case, epoch).await.unwrap_or_else(|fault| panic!("{fault}"))
+        kept(self.session().ended(case, epoch).await)
     }
 
     /// ASSESS: gives the assessment.
     pub(super) async fn assess(&mut self, case: &CancellationId, epoch: u32) -> pb::Acknowledgement {
-        self.session().assess(case, epoch).await.unwrap_or_else(|fault| panic!("{fault}")).answer
+        kept(self.session().assess(case, epoch).await).answer
     }
 
     /// All that comes after EXECUTE was told; it must be a success.
     pub(super) async fn go_on(&mut self, case: &CancellationId, epoch: u32) {
-        let finished = self.session().finish(case, epoch).await;
-        finished.unwrap_or_else(|fault| panic!("{fault}"));
+        kept(self.session().finish(case, epoch).await);
     }
 
     /// The participant's answer to that epoch, which must not be the end of it.
@@ -141,7 +137,7 @@ impl<'a, P: Participant> Play<'a, P> {
     pub(super) async fn settle(mut self) {
         assert_eq!(self.house.effects_of().await, self.house.scenario.adds, "effects");
         self.house.stop().await;
-        self.coordinator.orderly().unwrap_or_else(|fault| panic!("{fault}"));
+        kept(self.coordinator.orderly());
     }
 }
 
@@ -255,6 +251,13 @@ impl<P: Participant> Host for House<'_, P> {
     async fn effects(&mut self, _subject: &SubjectId) -> Result<Option<usize>, HostError> {
         Ok(Some(self.effects_of().await.len()))
     }
+}
+
+/// What the contract says holds, or the test fails and says what does not.
+#[track_caller]
+#[expect(clippy::panic, reason = "for tests only")]
+fn kept<T>(result: Result<T, Fault>) -> T {
+    result.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 type Running<P> = (Accounts<P>, ConsumerHandle, JoinSet<Result<(), RunError>>, CancellationToken);
