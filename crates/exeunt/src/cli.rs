@@ -1,6 +1,6 @@
 //! The command line.
 
-mod args;
+pub(crate) mod args;
 mod calls;
 mod client;
 mod conformance;
@@ -10,6 +10,7 @@ mod item;
 mod output;
 mod parked;
 mod serve;
+mod servers;
 mod verify;
 
 use std::{io::Write as _, process::ExitCode};
@@ -20,6 +21,7 @@ pub use args::Cli;
 pub use client::connect;
 pub use failure::Failure;
 pub use output::{Format, Output};
+pub use servers::{Server, Servers};
 pub(crate) use verify::told;
 
 use args::{Command, ParkedCommand};
@@ -44,28 +46,28 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// [`Failure`], which knows its exit code.
 pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
-    let server = cli.server;
+    let servers = || Servers::named(cli.server.clone());
     match cli.command {
         Command::Serve(flags) => serve::serve(flags, output).await,
-        Command::Demo(flags) => crate::demo::run(flags.json, output).await,
+        Command::Demo(flags) => crate::demo::run(flags, cli.server.clone(), output).await,
         Command::Verify(flags) => verify::verify(&flags, output),
         Command::Conformance(flags) => conformance::conformance(flags, output).await,
         Command::Descriptors => descriptors(),
-        Command::Register(flags) => identity::register(&server, flags, output).await,
-        Command::Request(flags) => calls::request(&server, flags, output).await,
-        Command::Show(flags) => calls::show(&server, flags, output).await,
-        Command::List(flags) => calls::list(&server, flags, output).await,
-        Command::Watch(flags) => calls::watch(&server, flags, output).await,
-        Command::Reassess(flags) => calls::reassess(&server, flags, output).await,
-        Command::Identify(flags) => identity::identify(&server, flags, output).await,
-        Command::Confirm(flags) => calls::confirm(&server, flags, output).await,
-        Command::Revoke(flags) => calls::revoke(&server, flags, output).await,
-        Command::Receipt(flags) => calls::receipt(&server, flags, output).await,
-        Command::Keys => calls::keys(&server, output).await,
+        Command::Register(flags) => identity::register(&servers()?, flags, output).await,
+        Command::Request(flags) => calls::request(&servers()?, flags, output).await,
+        Command::Show(flags) => calls::show(&servers()?, flags, output).await,
+        Command::List(flags) => calls::list(&servers()?, flags, output).await,
+        Command::Watch(flags) => calls::watch(&servers()?, flags, output).await,
+        Command::Reassess(flags) => calls::reassess(&servers()?, flags, output).await,
+        Command::Identify(flags) => identity::identify(&servers()?, flags, output).await,
+        Command::Confirm(flags) => calls::confirm(&servers()?, flags, output).await,
+        Command::Revoke(flags) => calls::revoke(&servers()?, flags, output).await,
+        Command::Receipt(flags) => calls::receipt(&servers()?, flags, output).await,
+        Command::Keys => calls::keys(&servers()?, output).await,
         Command::Parked { command } => match command {
-            ParkedCommand::List(flags) => parked::list(&server, flags, output).await,
-            ParkedCommand::Replay(flags) => parked::replay(&server, flags, output).await,
-            ParkedCommand::Discard(flags) => parked::discard(&server, flags, output).await,
+            ParkedCommand::List(flags) => parked::list(&servers()?, flags, output).await,
+            ParkedCommand::Replay(flags) => parked::replay(&servers()?, flags, output).await,
+            ParkedCommand::Discard(flags) => parked::discard(&servers()?, flags, output).await,
         },
     }
 }

@@ -1,5 +1,5 @@
-//! A whole cancellation, played from end to end: every service in this process, on embedded storage
-//! in a temporary directory, driven through the public gRPC API only.
+//! A whole cancellation, played from end to end through the public gRPC API only: with every service
+//! in this process, on embedded storage in a temporary directory, or against servers that run.
 
 mod follow;
 mod live;
@@ -8,7 +8,7 @@ mod services;
 mod setting;
 mod story;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use proto::cancellation::v1 as pb;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use service_kit::{
 };
 
 use crate::{
-    cli::{Failure, Output, connect},
+    cli::{Failure, Output, Server, Servers, args},
     compose::{self, Overrides},
 };
 use play::Play;
@@ -39,15 +39,15 @@ struct Reached {
 ///
 /// # Errors
 /// [`Failure`] at the first thing that goes otherwise than it should.
-pub async fn run(json: bool, output: &Output) -> Result<(), Failure> {
+pub async fn run(flags: args::Demo, servers: Vec<Server>, output: &Output) -> Result<(), Failure> {
     let since = Instant::now();
-    let json = json || output.is_json();
+    let json = flags.json || output.is_json();
     telemetry::init("warn", LogFormat::Human)
         .map_err(|error| Failure::local("logging cannot be started", error))?;
     let mut reached = Reached::default();
     let story = Story::new(*output, json);
     let played = tokio::select! {
-        played = stage(&story, &mut reached) => played,
+        played = stage(&story, servers, &flags.messages, &mut reached) => played,
         _ = tokio::signal::ctrl_c() => Err(Failure::plain("interrupted")),
     };
     let elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -59,8 +59,23 @@ pub async fn run(json: bool, output: &Output) -> Result<(), Failure> {
     played
 }
 
+/// Plays on the servers that are named; without any, on a stage of its own.
+async fn stage(
+    story: &Story,
+    servers: Vec<Server>,
+    messages: &Path,
+    reached: &mut Reached,
+) -> Result<(), Failure> {
+    if servers.is_empty() {
+        return own_stage(story, reached).await;
+    }
+    let servers = Servers::from(servers);
+    story.opening_at(messages);
+    Play::new(Services::connect(&servers).await?, story, messages.into(), reached).play().await
+}
+
 /// Sets the stage, plays, and clears it away.
-async fn stage(story: &Story, reached: &mut Reached) -> Result<(), Failure> {
+async fn own_stage(story: &Story, reached: &mut Reached) -> Result<(), Failure> {
     let home = tempfile::Builder::new()
         .prefix("exeunt-demo-")
         .tempdir()
@@ -74,7 +89,7 @@ async fn stage(story: &Story, reached: &mut Reached) -> Result<(), Failure> {
         .map_err(|error| Failure::local("the services cannot start", error))?;
     let server = format!("http://{}", running.address());
     story.opening(&server, home.path());
-    let services = Services::new(connect(&server).await?);
+    let services = Services::connect(&vec![Server::of_all(server)].into()).await?;
     let messages = compose::messages_directory(home.path());
     let played = Play::new(services, story, messages, reached).play().await;
     running.shutdown();

@@ -8,7 +8,7 @@ use std::{
 use event_store::{NewEvent, Recorded, StreamId};
 use keys::{Jwk, JwkSet};
 use messaging::{
-    Decision, Expectation, Handler, Poison, Record, StreamEvents, Streams, Undecided, Unreadable,
+    Decision, Expectation, Handler, Missing, Poison, Record, StreamEvents, Streams, Undecided, Unreadable,
 };
 use participant::{Encoded, contract};
 use prost::{Message as _, Name as _};
@@ -60,34 +60,46 @@ impl Acknowledgements {
         &self,
         case: &Case,
         signed: &SignedAcknowledgement,
+        streams: &Streams<'_, Arc<Folded>>,
         now: Timestamp,
-    ) -> Result<Outcome, Poison> {
+    ) -> Result<Outcome, Undecided> {
         let claimed = Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|e| undecodable(&e))?;
         let entry = case.request.roster.iter().find(|entry| entry.name.as_str() == claimed.participant);
         let entry =
             entry.ok_or_else(|| Poison::new("UNKNOWN_PARTICIPANT", "not on the cancellation's roster"))?;
-        let acknowledgement = contract::verify(signed, &self.keys_of(entry, &signed.kid))
-            .map_err(|error| Poison::new("SIGNATURE", error.to_string()))?;
+        let keys = self.keys_of(entry, &signed.kid, streams)?;
+        let acknowledgement =
+            contract::verify(signed, &keys).map_err(|error| Poison::new("SIGNATURE", error.to_string()))?;
         if acknowledgement.cancellation_id != case.request.id.as_str()
             || acknowledgement.subject_id != case.request.subject.as_str()
         {
-            return Err(Poison::new("FOREIGN", "acknowledgement is about another cancellation"));
+            return Err(Poison::new("FOREIGN", "acknowledgement is about another cancellation").into());
         }
         let answer = wire::answer(&acknowledgement, signed).map_err(|e| undecodable(&e))?;
         let state = Some(Box::new(case.clone()));
         match self.shell.carry_out(state, Command::Acknowledge(answer), now) {
             Ok(outcome) => Ok(outcome),
             Err(Rejection::UnknownParticipant(_)) => {
-                Err(Poison::new("UNKNOWN_PARTICIPANT", "not on the roster"))
+                Err(Poison::new("UNKNOWN_PARTICIPANT", "not on the roster").into())
             }
-            Err(other) => Err(Poison::new("REFUSED", other.to_string())),
+            Err(other) => Err(Poison::new("REFUSED", other.to_string()).into()),
         }
     }
 
     /// The keys that the cancellation was requested with; those known by now where it was another.
-    fn keys_of(&self, entry: &Entry, kid: &str) -> JwkSet {
+    fn keys_of(
+        &self,
+        entry: &Entry,
+        kid: &str,
+        streams: &Streams<'_, Arc<Folded>>,
+    ) -> Result<JwkSet, Missing> {
         let frozen = self.keys(&entry.keys);
-        if frozen.find(kid).is_some() { frozen } else { self.keys(&self.participant_keys.of(&entry.name)) }
+        if frozen.find(kid).is_some() {
+            return Ok(frozen);
+        }
+        // The latest may have come in this very batch, or through another replica.
+        let announced = streams.get(&streams::of_participant_keys())?;
+        Ok(self.keys(&self.participant_keys.with(&entry.name, announced)))
     }
 
     fn keys(&self, jwks: &[String]) -> JwkSet {
@@ -185,7 +197,7 @@ impl Handler for Acknowledgements {
                 let Some(case) = &streams.get(&stream)?.case else {
                     return Err(Poison::new("UNKNOWN_CANCELLATION", "there is no such cancellation").into());
                 };
-                let outcome = self.acknowledge(case, &signed, now)?;
+                let outcome = self.acknowledge(case, &signed, streams, now)?;
                 decision.listings.extend(outcome.listing);
                 if outcome.closes_subject {
                     let subject = streams::of_subject(&case.request.subject);

@@ -98,6 +98,16 @@ impl ParticipantKeys {
         keys
     }
 
+    /// The same with what the stream of announcements says beyond that.
+    pub(crate) fn with(&self, name: &ParticipantName, announced: &Folded) -> Vec<String> {
+        let mut keys = self.of(name);
+        if !self.roster.pins(name) {
+            let told = announced.participant_keys.iter().filter(|(other, _)| other == name);
+            keys.extend(told.map(|(_, jwk)| jwk.clone()));
+        }
+        keys
+    }
+
     /// Every key with its owner.
     pub(crate) fn owned(&self) -> Vec<Jwk> {
         let listed = self.roster.entries().map(|entry| entry.name.clone());

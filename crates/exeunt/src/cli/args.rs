@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use proto::{cancellation::v1::State, types::v1::Item};
 
-use super::{Format, conformance::Conformance, item};
+use super::{Format, Server, conformance::Conformance, item};
 use crate::compose::Role;
 
 const EXIT_CODES: &str = "\
@@ -22,9 +22,10 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "exeunt", version, about, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The server to ask
-    #[arg(long, global = true, env = "EXEUNT_SERVER", default_value = "http://127.0.0.1:7700")]
-    pub server: String,
+    /// The server to ask; where roles run apart, role=URL for each, with commas or repeated
+    /// [env: EXEUNT_SERVER] [default: http://127.0.0.1:7700]
+    #[arg(long, global = true, value_name = "[ROLE=]URL", value_delimiter = ',', value_parser = Server::parse)]
+    pub server: Vec<Server>,
     /// For people or for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub output: Format,
@@ -38,7 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Run services in this process: all of them, or those of the roles named
     Serve(Serve),
-    /// Play a whole cancellation, with everything in this process and in a temporary directory
+    /// Play a whole cancellation: with everything in this process and in a temporary directory, or,
+    /// with --server, against what runs there
     Demo(Demo),
     /// Make a subject known
     Register(Register),
@@ -117,6 +119,9 @@ pub struct Demo {
     /// Print nothing but one JSON object at the end
     #[arg(long)]
     pub json: bool,
+    /// With --server: the folder in which messages to subjects arrive
+    #[arg(long, value_name = "DIR", default_value = "exeunt-data/messages")]
+    pub messages: PathBuf,
 }
 
 /// Who is to be known.

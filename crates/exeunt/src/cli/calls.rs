@@ -6,15 +6,15 @@ use proto::{
 };
 use tonic::transport::Channel;
 
-use super::{Failure, Output, args, client};
-use crate::text;
+use super::{Failure, Output, Servers, args, client};
+use crate::{compose::Role, text};
 
-pub async fn service(server: &str) -> Result<CancellationServiceClient<Channel>, Failure> {
-    let channel = client::connect(server).await?;
+pub async fn service(servers: &Servers) -> Result<CancellationServiceClient<Channel>, Failure> {
+    let channel = client::connect(servers.of(Role::Cancellation)?).await?;
     Ok(CancellationServiceClient::new(channel).max_decoding_message_size(client::ANSWER_BYTES_MAX))
 }
 
-pub async fn request(server: &str, flags: args::Request, output: &Output) -> Result<(), Failure> {
+pub async fn request(servers: &Servers, flags: args::Request, output: &Output) -> Result<(), Failure> {
     let request_id = flags.request_id.unwrap_or_else(|| {
         let made = format!("cli_{}", types::fresh_uuid().simple());
         output.aside(&format!("request id {made}: with --request-id, asking again changes nothing"));
@@ -33,16 +33,16 @@ pub async fn request(server: &str, flags: args::Request, output: &Output) -> Res
         reason: flags.reason,
         effective: None,
     };
-    let answer = service(server).await?.request_cancellation(request).await?.into_inner();
+    let answer = service(servers).await?.request_cancellation(request).await?.into_inner();
     let id = answer.cancellation.as_ref().map(|it| it.cancellation_id.clone()).unwrap_or_default();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     output.aside(&format!("follow it with: exeunt watch {id}"));
     Ok(())
 }
 
-pub async fn show(server: &str, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
+pub async fn show(servers: &Servers, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
     let request = pb::GetCancellationRequest { cancellation_id: flags.cancellation_id };
-    let answer = service(server).await?.get_cancellation(request).await?.into_inner();
+    let answer = service(servers).await?.get_cancellation(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     if let Some(one) = answer.cancellation.filter(|one| one.state() == pb::State::AwaitingConfirmation) {
         let id = one.cancellation_id;
@@ -51,14 +51,14 @@ pub async fn show(server: &str, flags: args::Cancellation, output: &Output) -> R
     Ok(())
 }
 
-pub async fn list(server: &str, flags: args::List, output: &Output) -> Result<(), Failure> {
+pub async fn list(servers: &Servers, flags: args::List, output: &Output) -> Result<(), Failure> {
     let request = pb::ListCancellationsRequest {
         subject_id: flags.subject,
         states: flags.state.into_iter().map(i32::from).collect(),
         page_size: flags.limit,
         page_token: flags.page_token,
     };
-    let answer = service(server).await?.list_cancellations(request).await?.into_inner();
+    let answer = service(servers).await?.list_cancellations(request).await?.into_inner();
     output.answer(&answer, |answer| answer.cancellations.iter().map(|one| text::row(one) + "\n").collect());
     if !answer.next_page_token.is_empty() {
         output.aside(&format!("there are more: --page-token {}", answer.next_page_token));
@@ -67,9 +67,9 @@ pub async fn list(server: &str, flags: args::List, output: &Output) -> Result<()
 }
 
 /// The cancellation as it is, then what changed, line by line, until it has ended.
-pub async fn watch(server: &str, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
+pub async fn watch(servers: &Servers, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
     let request = pb::WatchCancellationRequest { cancellation_id: flags.cancellation_id };
-    let mut changes = service(server).await?.watch_cancellation(request).await?.into_inner();
+    let mut changes = service(servers).await?.watch_cancellation(request).await?.into_inner();
     let mut before: Option<pb::Cancellation> = None;
     while let Some(change) = changes.message().await? {
         let now = change.cancellation.clone().unwrap_or_default();
@@ -110,48 +110,48 @@ fn changed(before: Option<&pb::Cancellation>, now: &pb::Cancellation) -> String 
     lines
 }
 
-pub async fn reassess(server: &str, flags: args::Changed, output: &Output) -> Result<(), Failure> {
+pub async fn reassess(servers: &Servers, flags: args::Changed, output: &Output) -> Result<(), Failure> {
     let request =
         pb::ReassessRequest { request_id: flags.request_id, cancellation_id: flags.cancellation_id };
-    let answer = service(server).await?.reassess(request).await?.into_inner();
+    let answer = service(servers).await?.reassess(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     Ok(())
 }
 
-pub async fn confirm(server: &str, flags: args::Confirm, output: &Output) -> Result<(), Failure> {
+pub async fn confirm(servers: &Servers, flags: args::Confirm, output: &Output) -> Result<(), Failure> {
     let request = pb::ConfirmCancellationRequest {
         request_id: flags.request_id,
         cancellation_id: flags.cancellation_id,
         quote_digest: flags.digest,
         verification_tokens: flags.token,
     };
-    let answer = service(server).await?.confirm_cancellation(request).await?.into_inner();
+    let answer = service(servers).await?.confirm_cancellation(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     Ok(())
 }
 
-pub async fn revoke(server: &str, flags: args::Revoke, output: &Output) -> Result<(), Failure> {
+pub async fn revoke(servers: &Servers, flags: args::Revoke, output: &Output) -> Result<(), Failure> {
     let request = pb::RevokeCancellationRequest {
         request_id: flags.request_id,
         cancellation_id: flags.cancellation_id,
         reason: flags.reason,
     };
-    let answer = service(server).await?.revoke_cancellation(request).await?.into_inner();
+    let answer = service(servers).await?.revoke_cancellation(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     Ok(())
 }
 
 /// As text, the receipt alone, so that it can be sent into a file.
-pub async fn receipt(server: &str, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
+pub async fn receipt(servers: &Servers, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
     let request = pb::GetReceiptRequest { cancellation_id: flags.cancellation_id };
-    let answer = service(server).await?.get_receipt(request).await?.into_inner();
+    let answer = service(servers).await?.get_receipt(request).await?.into_inner();
     output.answer(&answer, |answer| answer.receipt_jws.clone() + "\n");
     output.aside("verify it with: exeunt keys > jwks.json; exeunt verify receipt.jws --keys jwks.json");
     Ok(())
 }
 
-pub async fn keys(server: &str, output: &Output) -> Result<(), Failure> {
-    let answer = service(server).await?.get_keys(pb::GetKeysRequest {}).await?.into_inner();
+pub async fn keys(servers: &Servers, output: &Output) -> Result<(), Failure> {
+    let answer = service(servers).await?.get_keys(pb::GetKeysRequest {}).await?.into_inner();
     output.answer(&answer, |answer| answer.jwks_json.clone() + "\n");
     Ok(())
 }

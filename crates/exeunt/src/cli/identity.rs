@@ -7,15 +7,15 @@ use proto::{
 };
 use tonic::transport::Channel;
 
-use super::{Failure, Output, args, calls, client};
-use crate::text;
+use super::{Failure, Output, Servers, args, calls, client};
+use crate::{compose::Role, text};
 
-async fn service(server: &str) -> Result<IdentityServiceClient<Channel>, Failure> {
-    Ok(IdentityServiceClient::new(client::connect(server).await?))
+async fn service(servers: &Servers) -> Result<IdentityServiceClient<Channel>, Failure> {
+    Ok(IdentityServiceClient::new(client::connect(servers.of(Role::Identity)?).await?))
 }
 
 /// As text, the subject's id alone, so that it can be kept in a variable.
-pub async fn register(server: &str, flags: args::Register, output: &Output) -> Result<(), Failure> {
+pub async fn register(servers: &Servers, flags: args::Register, output: &Output) -> Result<(), Failure> {
     let edition = match flags.edition {
         args::Edition::Domestic => Edition::Domestic,
         args::Edition::International => Edition::International,
@@ -28,26 +28,26 @@ pub async fn register(server: &str, flags: args::Register, output: &Output) -> R
         edition: edition.into(),
         contacts: contacts.map(|address| pb::Contact { address: Some(address) }).collect(),
     };
-    let answer = service(server).await?.register_subject(request).await?.into_inner();
+    let answer = service(servers).await?.register_subject(request).await?.into_inner();
     output.answer(&answer, |answer| answer.subject_id.clone() + "\n");
     Ok(())
 }
 
 /// Sends a code, or takes the code that was sent.
-pub async fn identify(server: &str, flags: args::Identify, output: &Output) -> Result<(), Failure> {
+pub async fn identify(servers: &Servers, flags: args::Identify, output: &Output) -> Result<(), Failure> {
     match (flags.cancellation_id, flags.factor, flags.verification, flags.code) {
         (Some(cancellation_id), Some(factor), None, None) => {
-            start(server, cancellation_id, factor, flags.subject, output).await
+            start(servers, cancellation_id, factor, flags.subject, output).await
         }
         (None, None, Some(verification_id), Some(code)) => {
-            complete(server, verification_id, code, output).await
+            complete(servers, verification_id, code, output).await
         }
         _ => Err(Failure::plain("give a cancellation and --factor, or --verification and --code")),
     }
 }
 
 async fn start(
-    server: &str,
+    servers: &Servers,
     cancellation_id: String,
     factor: args::Factor,
     subject: Option<String>,
@@ -55,7 +55,7 @@ async fn start(
 ) -> Result<(), Failure> {
     let subject_id = match subject {
         Some(subject) => subject,
-        None => subject_of(server, &cancellation_id).await?,
+        None => subject_of(servers, &cancellation_id).await?,
     };
     let factor = match factor {
         args::Factor::Email => pb::Factor::EmailCode,
@@ -67,7 +67,7 @@ async fn start(
         factor: factor.into(),
         ..pb::StartVerificationRequest::default()
     };
-    let answer = service(server).await?.start_verification(request).await?.into_inner();
+    let answer = service(servers).await?.start_verification(request).await?.into_inner();
     let id = answer.verification_id.clone();
     output.answer(&answer, text::verification);
     output.aside(&format!(
@@ -76,14 +76,14 @@ async fn start(
     Ok(())
 }
 
-async fn subject_of(server: &str, cancellation_id: &str) -> Result<String, Failure> {
+async fn subject_of(servers: &Servers, cancellation_id: &str) -> Result<String, Failure> {
     let request = GetCancellationRequest { cancellation_id: cancellation_id.into() };
-    let answer = calls::service(server).await?.get_cancellation(request).await?.into_inner();
+    let answer = calls::service(servers).await?.get_cancellation(request).await?.into_inner();
     Ok(answer.cancellation.unwrap_or_default().subject_id)
 }
 
 async fn complete(
-    server: &str,
+    servers: &Servers,
     verification_id: String,
     code: String,
     output: &Output,
@@ -93,7 +93,7 @@ async fn complete(
         code,
         ..pb::CompleteVerificationRequest::default()
     };
-    let answer = service(server).await?.complete_verification(request).await?.into_inner();
+    let answer = service(servers).await?.complete_verification(request).await?.into_inner();
     output.answer(&answer, text::proof);
     output.aside(
         "confirm with: exeunt confirm <cancellation id> --digest <as `show` tells it> --token <token>",

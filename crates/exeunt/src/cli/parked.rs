@@ -3,7 +3,7 @@
 use proto::operations::v1::{self as pb, operations_service_client::OperationsServiceClient};
 use tonic::transport::Channel;
 
-use super::{Failure, Output, args, client};
+use super::{Failure, Output, Servers, args, client};
 use crate::text;
 
 async fn service(server: &str) -> Result<OperationsServiceClient<Channel>, Failure> {
@@ -11,13 +11,30 @@ async fn service(server: &str) -> Result<OperationsServiceClient<Channel>, Failu
     Ok(OperationsServiceClient::new(channel).max_decoding_message_size(client::ANSWER_BYTES_MAX))
 }
 
-pub async fn list(server: &str, flags: args::ParkedList, output: &Output) -> Result<(), Failure> {
+/// The one server to ask for a change.
+fn one<'a>(servers: &'a Servers, service: &str) -> Result<&'a str, Failure> {
+    match servers.that_may_have(service)[..] {
+        [server] => Ok(server),
+        _ => Err(Failure::plain(format!("name the one server of {service} with --server"))),
+    }
+}
+
+pub async fn list(servers: &Servers, flags: args::ParkedList, output: &Output) -> Result<(), Failure> {
     let request = pb::ListParkedRequest {
         service: flags.service,
         page_size: flags.limit,
         page_token: flags.page_token,
     };
-    let answer = service(server).await?.list_parked(request).await?.into_inner();
+    let asked = servers.that_may_have(&request.service);
+    if asked.len() > 1 && !request.page_token.is_empty() {
+        return Err(Failure::plain("say with --service whose list goes on: each server has one of its own"));
+    }
+    let mut answer = pb::ListParkedResponse::default();
+    for server in asked {
+        let told = service(server).await?.list_parked(request.clone()).await?.into_inner();
+        answer.records.extend(told.records);
+        answer.next_page_token = told.next_page_token;
+    }
     output.answer(&answer, |answer| {
         if answer.records.is_empty() { "nothing is parked\n".into() } else { table(&answer.records) }
     });
@@ -45,7 +62,8 @@ fn table(records: &[pb::ParkedRecord]) -> String {
     rows.iter().map(line).collect()
 }
 
-pub async fn replay(server: &str, flags: args::ParkedReplay, output: &Output) -> Result<(), Failure> {
+pub async fn replay(servers: &Servers, flags: args::ParkedReplay, output: &Output) -> Result<(), Failure> {
+    let server = one(servers, &flags.service)?;
     let request = pb::ReplayParkedRequest {
         service: flags.service,
         topic: flags.topic,
@@ -59,7 +77,8 @@ pub async fn replay(server: &str, flags: args::ParkedReplay, output: &Output) ->
     Ok(())
 }
 
-pub async fn discard(server: &str, flags: args::ParkedDiscard, output: &Output) -> Result<(), Failure> {
+pub async fn discard(servers: &Servers, flags: args::ParkedDiscard, output: &Output) -> Result<(), Failure> {
+    let server = one(servers, &flags.service)?;
     let request = pb::DiscardParkedRequest {
         service: flags.service,
         topic: flags.topic,

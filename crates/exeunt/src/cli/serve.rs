@@ -7,9 +7,6 @@ use service_kit::{Config, config::Sources, shutdown::Signals, telemetry};
 use super::{Failure, Output, args};
 use crate::compose::{self, Overrides, Role};
 
-/// The command line's own variable, which the server's settings know nothing of.
-const CLIENT_VARIABLE: &str = "EXEUNT_SERVER";
-
 pub async fn serve(flags: args::Serve, output: &Output) -> Result<(), Failure> {
     let config = Config::load(sources(flags)).map_err(|error| Failure::plain(error.to_string()))?;
     telemetry::init(&config.log, config.log_format)
@@ -50,7 +47,7 @@ pub async fn serve(flags: args::Serve, output: &Output) -> Result<(), Failure> {
 
 fn sources(flags: args::Serve) -> Sources {
     let mut sources = Sources::from_environment();
-    sources.environment.remove(CLIENT_VARIABLE);
+    sources.environment.remove(super::servers::VARIABLE);
     sources.file = flags.config;
     let roles = Some(flags.roles).filter(|roles| !roles.is_empty());
     let given = [

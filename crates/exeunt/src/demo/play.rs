@@ -80,7 +80,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
     async fn request(&mut self, setting: &Setting) -> Result<Follow, Failure> {
         self.story.step("They ask to close the whole account");
         let request = pb::RequestCancellationRequest {
-            request_id: "demo-1".into(),
+            request_id: format!("demo-{}", types::fresh_uuid().simple()),
             subject_id: setting.subject_id.clone(),
             scope: Some(Scope { kind: Some(Kind::WholeAccount(WholeAccount {})) }),
             channel: "app".into(),

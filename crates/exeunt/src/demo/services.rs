@@ -10,6 +10,11 @@ use proto::{
 };
 use tonic::transport::Channel;
 
+use crate::{
+    cli::{Failure, Servers, connect},
+    compose::Role,
+};
+
 /// A client of each.
 #[derive(Debug, Clone)]
 pub(super) struct Services {
@@ -22,14 +27,23 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) fn new(channel: Channel) -> Self {
-        Self {
-            cancellation: CancellationServiceClient::new(channel.clone()),
-            identity: IdentityServiceClient::new(channel.clone()),
-            payscore: PayscoreServiceClient::new(channel.clone()),
-            retention: RetentionServiceClient::new(channel.clone()),
-            subscription: SubscriptionServiceClient::new(channel.clone()),
-            wallet: WalletServiceClient::new(channel),
+    /// Connects to the server of every role.
+    pub(super) async fn connect(servers: &Servers) -> Result<Self, Failure> {
+        let mut channels = Vec::with_capacity(Role::ALL.len());
+        for role in Role::ALL {
+            channels.push((role, connect(servers.of(role)?).await?));
         }
+        let of = |wanted| {
+            let found = channels.iter().find(|(role, _)| *role == wanted);
+            found.map(|(_, channel)| channel.clone()).expect("every role was connected to")
+        };
+        Ok(Self {
+            cancellation: CancellationServiceClient::new(of(Role::Cancellation)),
+            identity: IdentityServiceClient::new(of(Role::Identity)),
+            payscore: PayscoreServiceClient::new(of(Role::Payscore)),
+            retention: RetentionServiceClient::new(of(Role::Retention)),
+            subscription: SubscriptionServiceClient::new(of(Role::Subscription)),
+            wallet: WalletServiceClient::new(of(Role::Wallet)),
+        })
     }
 }

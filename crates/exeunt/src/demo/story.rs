@@ -27,6 +27,12 @@ impl Story {
         self.say(&format!("{}. What follows goes through the public gRPC API only.", home.display()));
     }
 
+    pub(super) fn opening_at(&self, messages: &Path) {
+        self.say("Exeunt: one request, all leave the stage together, and a receipt proves it.");
+        self.say("What follows goes through the public gRPC API of the servers named; only the code that");
+        self.say(&format!("the user is sent is looked for in {}.", messages.display()));
+    }
+
     /// Begins the next step.
     pub(super) fn step(&self, title: &str) {
         self.steps.set(self.steps.get() + 1);

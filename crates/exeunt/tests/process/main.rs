@@ -1,8 +1,15 @@
 //! The whole process, from outside: through gRPC and through the command line.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "all of this is tests, helpers included")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "all of this is tests, helpers included"
+)]
 
 mod command_line;
 mod harness;
 mod parked;
+mod roles;
 mod session;
+mod set;
 mod starting;
