@@ -35,6 +35,29 @@ impl EngineKind {
     }
 }
 
+/// Where the engines of production are.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// A superuser's URL.
+    pub postgres: String,
+    /// `host:port`.
+    pub brokers: String,
+}
+
+/// Where the environment says that they are.
+pub fn addresses() -> Result<Addresses> {
+    Ok(Addresses { postgres: named(POSTGRES_URL)?, brokers: named(KAFKA_BROKERS)? })
+}
+
+/// The engines' processes, whose CPU counts beside ours, as far as they run on this machine.
+pub fn processes(addresses: &Addresses) -> Vec<(&'static str, Group)> {
+    let found = [
+        ("postgres", Group::listening(&addresses.postgres)),
+        ("kafka", Group::listening(&addresses.brokers)),
+    ];
+    found.into_iter().filter_map(|(name, group)| Some((name, group?))).collect()
+}
+
 /// The places of one measurement, empty at first.
 pub struct Engine {
     directory: TempDir,
@@ -42,8 +65,7 @@ pub struct Engine {
 }
 
 struct Production {
-    server: String,
-    brokers: String,
+    addresses: Addresses,
     /// The database's name, and the prefix of topics: no two measurements meet.
     name: String,
 }
@@ -53,8 +75,7 @@ impl Engine {
         let production = match kind {
             EngineKind::Embedded => None,
             EngineKind::Production => Some(Production {
-                server: named(POSTGRES_URL)?,
-                brokers: named(KAFKA_BROKERS)?,
+                addresses: addresses()?,
                 name: format!("bench_{}", &fresh_uuid().simple().to_string()[20..]),
             }),
         };
@@ -81,11 +102,9 @@ impl Engine {
         exeunt::compose::messages_directory(&self.data_dir())
     }
 
-    /// The processes whose CPU counts beside ours, as far as they run on this machine.
+    /// The engines' processes.
     pub fn processes(&self) -> Vec<(&'static str, Group)> {
-        let Some(it) = &self.production else { return Vec::new() };
-        let found = [("postgres", Group::listening(&it.server)), ("kafka", Group::listening(&it.brokers))];
-        found.into_iter().filter_map(|(name, group)| Some((name, group?))).collect()
+        self.production.as_ref().map_or_else(Vec::new, |it| processes(&it.addresses))
     }
 
     /// Drops databases and topics; what is in files goes by itself.
@@ -103,16 +122,17 @@ impl Engine {
 impl Production {
     /// The server's URL without a database.
     fn address(&self) -> &str {
-        let after_scheme = self.server.find("://").map_or(0, |at| at + 3);
-        self.server[after_scheme..].find('/').map_or(&self.server, |at| &self.server[..after_scheme + at])
+        let server = &self.addresses.postgres;
+        let after_scheme = server.find("://").map_or(0, |at| at + 3);
+        server[after_scheme..].find('/').map_or(server, |at| &server[..after_scheme + at])
     }
 
     fn log(&self) -> String {
-        format!("kafka://{}/{}", self.brokers, self.name)
+        format!("kafka://{}/{}", self.addresses.brokers, self.name)
     }
 
     async fn drop_databases(&self) -> Result<()> {
-        let mut server = PgConnection::connect(&self.server).await?;
+        let mut server = PgConnection::connect(&self.addresses.postgres).await?;
         let names: Vec<String> =
             sqlx::query_scalar("select datname::text from pg_database where starts_with(datname, $1)")
                 .bind(format!("{}_", self.name))

@@ -34,14 +34,15 @@ pub struct Measured {
 }
 
 impl Measured {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Self { completed: 0, latency: Histogram::new_with_max(LATENCY_MICROS_MAX, 3)?, sample: None })
     }
 
-    fn add(&mut self, latency: Duration, id: String) {
+    /// One more; `id` names it when its receipt is to be looked at.
+    pub fn add(&mut self, latency: Duration, id: Option<String>) {
         self.completed += 1;
         self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-        self.sample = Some(id);
+        self.sample = id.or_else(|| self.sample.take());
     }
 }
 
@@ -95,7 +96,7 @@ impl Field {
                 break;
             }
             let id = self.workload.play(&mut client, &subject).await?;
-            measured.add(begun.elapsed(), id);
+            measured.add(begun.elapsed(), Some(id));
         }
         Ok(measured)
     }
@@ -127,7 +128,7 @@ impl Field {
                     let id = workload.play(&mut client, &subject).await?;
                     let done = Instant::now();
                     if done >= begin && done < end {
-                        lock(&measured).add(done - begun, id);
+                        lock(&measured).add(done - begun, Some(id));
                     }
                 }
             });
@@ -169,7 +170,7 @@ impl Field {
                 workers.spawn(async move {
                     let _permit = permits.acquire_owned().await?;
                     let id = workload.play(&mut client, &subject).await?;
-                    lock(&measured).add(due.elapsed(), id);
+                    lock(&measured).add(due.elapsed(), Some(id));
                     anyhow::Ok(true)
                 });
                 number += 1;

@@ -10,6 +10,7 @@
 mod child;
 mod client;
 mod engine;
+mod floor;
 mod load;
 mod procfs;
 mod report;
@@ -49,6 +50,8 @@ enum Command {
     /// The product, until standard input ends. The bench starts it by itself.
     #[command(hide = true)]
     Server(server::Flags),
+    /// Measures what the engines allow a program without rules.
+    Floor(floor::Flags),
 }
 
 #[derive(Args)]
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Some(Command::Server(flags)) => server::main(flags),
+        Some(Command::Floor(flags)) => floor::main(&flags),
         None => measure(&cli.flags),
     };
     match outcome {

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use types::{Clock as _, SystemClock};
 
 use crate::{engine::EngineKind, load::Measured, procfs::machine, workload::Workload};
 
 /// Milliseconds of CPU per completed cancellation, by process.
-pub type Cpu = BTreeMap<&'static str, f64>;
+pub type Cpu = BTreeMap<String, f64>;
 
 /// What one workload measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Figures {
     completed_per_s: f64,
     idle_p50_ms: f64,

@@ -100,7 +100,7 @@ async fn measure(plan: &Plan<'_>, engine: &Engine, server: &Server, field: &Fiel
         let spent = used[1][index].saturating_sub(used[0][index]);
         spent.as_secs_f64() * 1e3 / full.completed.max(1) as f64
     };
-    let names = processes.iter().map(|(name, _)| *name);
+    let names = processes.iter().map(|(name, _)| (*name).to_owned());
     Ok(Figures::new(
         completed_per_s,
         &idle,
