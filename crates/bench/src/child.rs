@@ -1,47 +1,95 @@
-//! The server's process: started, found, and stopped.
+//! The product's processes: started, found, and stopped.
 
-use std::{env, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, env, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
     time::timeout,
 };
 
-use crate::{procfs::Group, server::LISTENING};
+use crate::{layout::Part, procfs::Group, server::LISTENING};
 
 /// Databases are made one after the other, topics too.
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
-const STOPS_WITHIN: Duration = Duration::from_secs(30);
+const STARTS_WITHIN: Duration = Duration::from_secs(180);
+const STOPS_WITHIN: Duration = Duration::from_secs(60);
 
-/// A server that runs. Dropped, it is killed.
-pub struct Server {
+/// One process that runs. Dropped, it is killed.
+struct Server {
+    part: Part,
     child: Child,
-    pub url: String,
-    pub process: Group,
+    url: String,
+    process: Group,
 }
 
-impl Server {
-    pub async fn start(arguments: &[String]) -> Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        command.arg("server").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().context("the server cannot be started")?;
-        let process = Group::of(child.id().context("the server has ended")?);
-        let output = child.stdout.take().context("the server has no output")?;
-        let mut lines = BufReader::new(output).lines();
-        let line =
-            timeout(STARTS_WITHIN, lines.next_line()).await.context("the server takes too long to start")?;
-        let line = line?.context("the server ended before it listened")?;
-        let url =
-            line.strip_prefix(LISTENING).context("the server said something else than where it listens")?;
-        Ok(Self { url: url.to_owned(), child, process })
+/// All processes of the product.
+pub struct Servers(Vec<Server>);
+
+impl Servers {
+    pub async fn start(parts: Vec<Part>) -> Result<Self> {
+        Ok(Self(try_join_all(parts.into_iter().map(Server::start)).await?))
+    }
+
+    /// Where cancellations are asked for, and where subjects are registered: one for each replica.
+    pub fn addresses(&self) -> Vec<(&str, &str)> {
+        let urls = |wanted: fn(&Part) -> bool| {
+            self.0.iter().filter(move |server| wanted(&server.part)).map(|server| server.url.as_str())
+        };
+        urls(|part| part.coordinates).zip(urls(|part| part.identifies)).collect()
+    }
+
+    /// The processes by name.
+    pub fn processes(&self) -> Vec<(&'static str, Group)> {
+        self.0.iter().map(|server| (server.part.name, server.process)).collect()
+    }
+
+    /// The CPU of all.
+    pub fn cpu(&self) -> Duration {
+        self.0.iter().map(|server| server.process.cpu()).sum()
+    }
+
+    /// The sum of the most memory that each has had, in bytes: not less than they ever had together.
+    pub fn peak_rss(&self) -> Result<u64> {
+        self.0.iter().map(|server| server.process.peak_rss()).sum()
+    }
+
+    /// The most memory that each has had, in bytes, replicas together.
+    pub fn peak_rss_by_process(&self) -> Result<BTreeMap<String, u64>> {
+        let mut peaks = BTreeMap::new();
+        for server in &self.0 {
+            *peaks.entry(server.part.name.to_owned()).or_default() += server.process.peak_rss()?;
+        }
+        Ok(peaks)
     }
 
     pub async fn stop(mut self) -> Result<()> {
-        drop(self.child.stdin.take());
-        let status = timeout(STOPS_WITHIN, self.child.wait()).await.context("the server does not stop")??;
-        ensure!(status.success(), "the server failed: {status}");
+        for server in &mut self.0 {
+            drop(server.child.stdin.take());
+        }
+        for server in &mut self.0 {
+            let ended = timeout(STOPS_WITHIN, server.child.wait()).await;
+            let status = ended.with_context(|| format!("{} does not stop", server.part.name))??;
+            ensure!(status.success(), "{} failed: {status}", server.part.name);
+        }
         Ok(())
+    }
+}
+
+impl Server {
+    async fn start(part: Part) -> Result<Self> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("server").args(&part.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().context("a server cannot be started")?;
+        let process = Group::of(child.id().context("a server has ended")?);
+        let output = child.stdout.take().context("a server has no output")?;
+        let mut lines = BufReader::new(output).lines();
+        let line =
+            timeout(STARTS_WITHIN, lines.next_line()).await.context("a server takes too long to start")?;
+        let line = line?.with_context(|| format!("{} ended before it listened", part.name))?;
+        let url =
+            line.strip_prefix(LISTENING).context("a server said something else than where it listens")?;
+        Ok(Self { url: url.to_owned(), part, child, process })
     }
 }

@@ -35,12 +35,14 @@ pub struct Client {
 }
 
 impl Client {
-    pub async fn connect(url: &str, messages: &Path) -> Result<Self> {
-        let channel = Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?;
-        let cancellation = CancellationServiceClient::new(channel.clone());
+    /// Connects to the coordinator and to identity, which may be one process.
+    pub async fn connect(cancellation: &str, identity: &str, messages: &Path) -> Result<Self> {
+        let coordinator = channel(cancellation).await?;
+        let registry = if identity == cancellation { coordinator.clone() } else { channel(identity).await? };
+        let cancellation = CancellationServiceClient::new(coordinator);
         Ok(Self {
             cancellation: cancellation.max_decoding_message_size(ANSWER_BYTES_MAX),
-            identity: IdentityServiceClient::new(channel),
+            identity: IdentityServiceClient::new(registry),
             messages: messages.to_owned(),
         })
     }
@@ -132,6 +134,10 @@ impl Client {
         let code = body.split(|char: char| !char.is_ascii_digit()).find(|digits| digits.len() == 6);
         Ok(code.context("the mail has no code")?.to_owned())
     }
+}
+
+async fn channel(url: &str) -> Result<Channel> {
+    Ok(Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?)
 }
 
 /// A cancellation that is watched.

@@ -1,9 +1,14 @@
 //! What the product stands on during one measurement, and its removal.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use cancellation::Roster;
+use event_store::{Store, StoreOptions};
+use messaging::EventLog;
 use participant::contract::{ACKNOWLEDGEMENTS, CLOSURES, events_topic, instructions_topic};
 use serde::Serialize;
 use sqlx::{Connection as _, PgConnection};
@@ -84,22 +89,50 @@ impl Engine {
         Ok(Self { directory, production })
     }
 
-    /// What the server is told.
-    pub fn arguments(&self, with_units: bool) -> Vec<String> {
-        let mut arguments = vec![format!("--data-dir={}", self.data_dir().display())];
+    /// What a process of that name is told of where things are.
+    pub fn arguments(&self, process: &str, with_units: bool) -> Vec<String> {
+        let data_dir = self.directory.path().join(process);
+        let mut arguments = vec![
+            format!("--data-dir={}", data_dir.display()),
+            format!("--shared-dir={}", self.shared_dir().display()),
+            format!("--event-store={}", self.event_store()),
+            format!("--event-log={}", self.production.as_ref().map(Production::log).unwrap_or_default()),
+        ];
         if with_units {
             arguments.push(format!("--roster={}", self.directory.path().join("roster.toml").display()));
-        }
-        if let Some(it) = &self.production {
-            arguments.push(format!("--event-store={}/{}", it.address(), it.name));
-            arguments.push(format!("--event-log={}", it.log()));
         }
         arguments
     }
 
     /// Where the messages to subjects arrive.
     pub fn messages(&self) -> PathBuf {
-        exeunt::compose::messages_directory(&self.data_dir())
+        exeunt::compose::messages_directory(&self.shared_dir())
+    }
+
+    /// Where the stores are, as the configuration has it.
+    fn event_store(&self) -> String {
+        match &self.production {
+            Some(it) => format!("{}/{}", it.address(), it.name),
+            None => format!("sqlite:{}", self.directory.path().join("store").display()),
+        }
+    }
+
+    /// Opens the store of a service that does not run any more.
+    pub async fn store(&self, service: &str) -> Result<Store> {
+        let url = match &self.production {
+            Some(_) => format!("{}_{}", self.event_store(), service.replace('-', "_")),
+            None => format!("{}/{service}.db", self.event_store()),
+        };
+        Ok(Store::open(&url, StoreOptions::default()).await?)
+    }
+
+    /// Opens the log when nobody else uses it any more; on the embedded engines it is that process's.
+    pub async fn log(&self, process: &str) -> Result<Arc<dyn EventLog>> {
+        let url = match &self.production {
+            Some(it) => it.log(),
+            None => format!("sqlite:{}", self.directory.path().join(process).join("log/log.db").display()),
+        };
+        Ok(messaging::open_log(&url).await?)
     }
 
     /// The engines' processes.
@@ -114,8 +147,8 @@ impl Engine {
         it.delete_topics().await.context("topics cannot be deleted")
     }
 
-    fn data_dir(&self) -> PathBuf {
-        self.directory.path().join("data")
+    fn shared_dir(&self) -> PathBuf {
+        self.directory.path().join("shared")
     }
 }
 

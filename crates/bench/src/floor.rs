@@ -12,7 +12,7 @@ mod pulse;
 pub mod shape;
 mod sqlite;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -120,5 +120,10 @@ fn measure(
     let completed_per_s = saturated.completed as f64 / plan.window.as_secs_f64();
     let idle = phase(Load::Closed(1), IDLE)?;
     let loaded = phase(Load::Open(completed_per_s * LOADED_SHARE), plan.window / 2)?;
-    Ok(Figures::new(completed_per_s, &idle, &saturated, &loaded, cpu, Group::own().peak_rss()?))
+    let mut figures = Figures::default();
+    figures.set_idle(&idle);
+    figures.set_saturated(completed_per_s, &saturated, cpu);
+    figures.set_loaded(&loaded);
+    figures.set_memory(Group::own().peak_rss()?, &BTreeMap::new());
+    Ok(figures)
 }

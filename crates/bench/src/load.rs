@@ -18,7 +18,7 @@ use crate::{client::Client, workload::Workload};
 /// Latencies are kept in microseconds, up to ten minutes, to three digits.
 const LATENCY_MICROS_MAX: u64 = 600_000_000;
 /// How many calls the open loop has under way at most; more wait, and their waiting counts.
-const OPEN_IN_FLIGHT_MAX: usize = 1_000;
+const OPEN_IN_FLIGHT_MAX: usize = 4_000;
 /// How often the open loop looks at what is due.
 const OPEN_TICK: Duration = Duration::from_millis(1);
 /// How long what is in flight may take when a window has ended.

@@ -2,8 +2,8 @@
 //! what cost.
 //!
 //! The product runs in a process of its own (this program again, as `bench server`), so that its CPU
-//! and memory are told from those of the load. In reading order: [`run`] is one measurement from
-//! empty stores to figures, [`load`] makes the load, [`workload`] is one cancellation, [`report`] says
+//! and memory are told from those of the load. In reading order: [`steps`] says what is measured,
+//! [`run`] is one measurement from empty stores to figures, [`load`] makes the load, [`workload`] is one cancellation, [`report`] says
 //! how it went.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
 
@@ -11,26 +11,29 @@ mod child;
 mod client;
 mod engine;
 mod floor;
+mod layout;
 mod load;
 mod procfs;
 mod report;
 mod run;
 mod server;
+mod sizes;
+mod steps;
 mod unit;
 mod workload;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use engine::EngineKind;
+use layout::Processes;
 use report::Report;
-use workload::Workload;
+use steps::Step;
 
 /// As in the program that is measured.
 #[global_allocator]
@@ -66,11 +69,26 @@ struct Flags {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=600))]
     seconds: u64,
     /// How many cancellations are in flight at saturation.
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u16).range(1..=16_000))]
     in_flight: u16,
+    /// How many of `full` are in flight at saturation.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=16_000))]
+    full_in_flight: u16,
+    /// How many processes: one for each role in production, one on the embedded engines.
+    #[arg(long, value_enum)]
+    processes: Option<Processes>,
+    /// How many completed are stored before `fan_out` is measured again; 0 for not at all.
+    #[arg(long, default_value_t = 200_000)]
+    history: usize,
+    /// A setting of the servers that differs from the defaults, as `key=value`.
+    #[arg(long)]
+    set: Vec<String>,
+    /// Shorter windows and a short history.
+    #[arg(long)]
+    quick: bool,
     /// Measures this only.
     #[arg(long, value_enum)]
-    only: Option<Workload>,
+    only: Vec<Step>,
     /// Where stores are put while it runs.
     #[arg(long, default_value = "target/bench")]
     directory: PathBuf,
@@ -102,7 +120,7 @@ fn main() -> ExitCode {
 /// One thread is enough for the load, and leaves the others to what is measured.
 fn measure(flags: &Flags) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(all(flags))?;
+    let report = runtime.block_on(steps::run(flags))?;
     if !flags.json {
         println!("{}", report.table());
     }
@@ -111,24 +129,6 @@ fn measure(flags: &Flags) -> Result<()> {
     }
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
-}
-
-async fn all(flags: &Flags) -> Result<Report> {
-    std::fs::create_dir_all(&flags.directory).with_context(|| flags.directory.display().to_string())?;
-    let mut report = Report::new(flags.engine)?;
-    for workload in [Workload::FanOut, Workload::Full] {
-        if flags.only.is_none_or(|only| only == workload) {
-            let plan = run::Plan {
-                engine: flags.engine,
-                workload,
-                window: Duration::from_secs(flags.seconds),
-                in_flight: flags.in_flight.into(),
-                directory: &flags.directory,
-            };
-            report.add(workload, run::run(&plan).await?);
-        }
-    }
-    Ok(report)
 }
 
 fn write(path: &Path, report: &Report, commit: &str) -> Result<()> {

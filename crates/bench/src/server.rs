@@ -1,13 +1,18 @@
 //! The product in a process of its own, with the units beside its own participants.
 
-use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
+use bytes::Bytes;
 use clap::Args;
-use exeunt::compose::{self, Guest, Overrides};
+use exeunt::compose::{self, Guest, Overrides, Running};
+use messaging::Message;
+use participant::contract::{ACKNOWLEDGEMENTS, instructions_topic};
 use service_kit::{Config, config::Sources, telemetry};
+use tokio::{task::JoinSet, time::interval};
+use types::fresh_uuid;
 
-use crate::unit::Unit;
+use crate::unit::{self, Unit};
 
 /// What the line that names the server's address begins with.
 pub const LISTENING: &str = "listening on ";
@@ -17,12 +22,27 @@ pub struct Flags {
     #[arg(long)]
     data_dir: String,
     #[arg(long, default_value = "")]
+    shared_dir: String,
+    #[arg(long, default_value = "")]
     event_store: String,
     #[arg(long, default_value = "")]
     event_log: String,
+    #[arg(long, default_value = "")]
+    roles: String,
+    #[arg(long, default_value = "exeunt-0")]
+    member_id: String,
     /// Its participants beside our own are the units.
     #[arg(long)]
     roster: Option<PathBuf>,
+    /// The numbers of the units in this process.
+    #[arg(long)]
+    unit: Vec<usize>,
+    /// Settings that differ from the defaults, as `key=value`.
+    #[arg(long)]
+    set: Vec<String>,
+    /// How many records that nobody can read it puts on the log.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000))]
+    poison_per_s: u64,
 }
 
 /// Serves until standard input ends, which it does when the bench ends, however it ends.
@@ -37,28 +57,52 @@ pub fn main(flags: Flags) -> Result<()> {
 async fn serve(flags: Flags) -> Result<()> {
     let mut given = BTreeMap::from([
         ("data_dir".to_owned(), flags.data_dir),
+        ("shared_dir".to_owned(), flags.shared_dir),
         ("event_store".to_owned(), flags.event_store),
         ("event_log".to_owned(), flags.event_log),
+        ("roles".to_owned(), flags.roles),
+        ("member_id".to_owned(), flags.member_id),
         ("listen".to_owned(), "127.0.0.1:0".to_owned()),
         ("log".to_owned(), "warn".to_owned()),
     ]);
-    let mut overrides = Overrides::default();
-    if let Some(roster) = flags.roster {
-        given.insert("roster".to_owned(), roster.display().to_string());
-        overrides.guests = Unit::all().map(|unit| Guest::new(Arc::new(unit))).collect();
-    }
-    // All other settings are the defaults, as a user has them.
+    given.extend(flags.set.iter().filter_map(|set| set.split_once('=')).map(|(k, v)| (k.into(), v.into())));
+    given.extend(flags.roster.map(|roster| ("roster".to_owned(), roster.display().to_string())));
+    let guests = flags.unit.iter().map(|number| Guest::new(Arc::new(Unit::new(*number)))).collect();
     let config = Config::load(Sources { flags: given, ..Sources::default() })?;
     telemetry::init(&config.log, config.log_format)?;
-    let mut running = compose::start(config, overrides).await?;
+    let mut running = compose::start(config, Overrides { guests, ..Overrides::default() }).await?;
     println!("{LISTENING}http://{}", running.address());
+    let mut poisoning = JoinSet::new();
+    if flags.poison_per_s > 0 {
+        poisoning.spawn(poison(running.log(), flags.poison_per_s));
+    }
     let input_ends = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     tokio::select! {
-        _ = input_ends => {
-            running.shutdown();
-            running.join().await?;
-        }
+        _ = input_ends => stop(running).await?,
         ended = running.join() => ended?,
+        Some(failed) = poisoning.join_next() => failed??,
+    }
+    Ok(())
+}
+
+async fn stop(mut running: Running) -> Result<()> {
+    running.shutdown();
+    Ok(running.join().await?)
+}
+
+/// Puts records that nobody can read, each of a key of its own, on the topics of instructions and
+/// acknowledgements by turns.
+async fn poison(log: Arc<dyn messaging::EventLog>, per_s: u64) -> Result<()> {
+    let names = unit::names().into_iter();
+    let topics = names.flat_map(|name| [instructions_topic(&name).into(), ACKNOWLEDGEMENTS.into()]);
+    let topics: Vec<Arc<str>> = topics.collect();
+    let mut ticks = interval(Duration::from_secs(1) / u32::try_from(per_s)?);
+    for topic in topics.iter().cycle() {
+        ticks.tick().await;
+        let (key, payload) = (fresh_uuid().to_string(), Bytes::from_static(b"\xff\xff\xff\xff"));
+        let record =
+            Message { topic: topic.clone(), key: key.into(), headers: Vec::new(), payload: Some(payload) };
+        log.publish(vec![record]).await?;
     }
     Ok(())
 }

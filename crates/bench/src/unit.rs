@@ -20,14 +20,15 @@ pub struct Unit(ParticipantName);
 pub struct Worked;
 
 impl Unit {
-    /// All that take part.
-    pub fn all() -> impl Iterator<Item = Self> {
-        names().map(|name| Self(ParticipantName::parse(&name).expect("is a name")))
+    /// The one of that number, from 1.
+    pub fn new(number: usize) -> Self {
+        Self(ParticipantName::parse(&format!("unit-{number}")).expect("is a name"))
     }
 }
 
-fn names() -> impl Iterator<Item = String> {
-    (1..=UNITS).map(|number| format!("unit-{number}"))
+/// The names of all that take part.
+pub fn names() -> Vec<ParticipantName> {
+    (1..=UNITS).map(|number| Unit::new(number).0).collect()
 }
 
 /// The usual roster, and beside it the scope that only these units take part in.
@@ -90,7 +91,6 @@ mod tests {
         assert!(selection.gates_none);
         assert_eq!(selection.entries.len(), UNITS);
         assert!(selection.entries.iter().all(|entry| entry.after.is_empty()));
-        let names: Vec<_> = Unit::all().map(|unit| unit.name().to_string()).collect();
-        assert!(selection.entries.iter().map(|entry| entry.name.as_str()).eq(&names));
+        assert!(selection.entries.iter().map(|entry| &entry.name).eq(&names()));
     }
 }
