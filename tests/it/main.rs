@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod faults;
 mod kills;
 mod ledger;
 mod process;
