@@ -1,14 +1,17 @@
 //! Faults under steady load. The oracle knows what was accepted, and counts what the stores say took effect.
 
-use std::time::Duration;
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use torture::{Engines, Fleet, Layout, Load, Plan, judge};
+use torture::{
+    Engines, Fault, Fleet, Layout, Load, Plan, Release, SiteOptions, Stage, dice::Dice, fleet::ROLES, judge,
+    until,
+};
 
 /// How long after the last fault everything may take to complete.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_secs(90);
 /// What a busy machine can do with a build that is not optimised; the long form asks for more.
-const PLAN: Plan = Plan { per_s: 30, whole_every: 4 };
+const PLAN: Plan = Plan { per_s: 20, whole_every: 5 };
 
 /// One fault at a time: side by side they would starve each other, and a machine that is starved proves nothing.
 async fn alone() -> SemaphorePermit<'static> {
@@ -16,30 +19,142 @@ async fn alone() -> SemaphorePermit<'static> {
     TURN.acquire().await.unwrap()
 }
 
-/// So many journeys, at least one and at most that many: a moment that nobody chose.
-fn some(most: u128) -> usize {
-    usize::try_from(1 + types::fresh_uuid().as_u128() % most).unwrap()
+/// Whether the engines that the tests share are named; says so when they are not.
+fn has_engines() -> bool {
+    let named = Engines::shared().is_some();
+    if !named {
+        eprintln!("skipped: no PostgreSQL and Kafka are named");
+    }
+    named
 }
 
-async fn judged(mut fleet: Fleet, load: Load) {
-    let asked = load.finish().await.unwrap();
-    let verdict = judge(&mut fleet, asked, QUIET).await.unwrap();
+async fn stage(options: SiteOptions, layout: &Layout) -> Stage {
+    Stage::start(options, layout, PLAN, Dice::unseeded()).await.unwrap()
+}
+
+async fn strike(stage: &mut Stage, fault: Fault) {
+    if let Err(error) = stage.strike(fault).await {
+        panic!("{error:#}\n{}", stage.fleet.last_words());
+    }
+}
+
+/// Nothing is lost, nothing is doubled, and all else is as it must be.
+async fn judged(stage: Stage) {
+    let (verdict, fleet) = stage.judge(QUIET).await.unwrap();
     eprintln!("{verdict}; {} answers were lost", verdict.lost_answers);
     if let Err(error) = verdict.ensure_good() {
         panic!("{error:#}\n{}", fleet.last_words());
     }
 }
 
+/// These faults one after the other, on everything in one process.
+async fn survives(options: SiteOptions, faults: &[Fault]) {
+    let mut stage = stage(options, &Layout::one()).await;
+    for fault in faults {
+        stage.moment(300, 1_000).await.unwrap();
+        strike(&mut stage, *fault).await;
+    }
+    judged(stage).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_under_load_lose_nothing_and_double_nothing_on_embedded_storage() {
+async fn the_process_of_each_role_is_killed_in_its_turn_and_then_all_are() {
     let _alone = alone().await;
-    let mut fleet = Fleet::new(Engines::Embedded, &Layout::one()).unwrap();
+    if !has_engines() {
+        return;
+    }
+    let mut stage = stage(SiteOptions::default(), &Layout::each(1)).await;
+    for _ in ROLES {
+        stage.moment(300, 1_000).await.unwrap();
+        strike(&mut stage, Fault::KillProcess).await;
+    }
+    stage.moment(300, 1_000).await.unwrap();
+    strike(&mut stage, Fault::KillAll).await;
+    judged(stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_ends_at_once_loses_answers_of_commits_and_its_network() {
+    let _alone = alone().await;
+    if has_engines() {
+        let faults = [Fault::RestartDatabase, Fault::LoseCommits, Fault::CutDatabase, Fault::FreezeDatabase];
+        survives(SiteOptions { database: true, ..SiteOptions::default() }, &faults).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_synchronous_standby_of_the_database_takes_over() {
+    let _alone = alone().await;
+    if has_engines() {
+        let options = SiteOptions { database: true, standby: true, ..SiteOptions::default() };
+        survives(options, &[Fault::FailOver]).await;
+    }
+}
+
+/// Waits until a process says in its log that it commits batches of records: it has partitions, and works.
+async fn works(fleet: &Fleet, number: usize) {
+    let log = fleet.servers[number].log();
+    let every = Duration::from_millis(100);
+    until("a replica to work", every, QUIET, || async {
+        let log = fs::read_to_string(&log)?;
+        Ok(log.contains("batch committed").then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_come_and_go_under_load_and_each_of_them_works() {
+    let _alone = alone().await;
+    if !has_engines() {
+        return;
+    }
+    let mut stage = stage(SiteOptions::default(), &Layout::one()).await;
+    works(&stage.fleet, 0).await;
+    // One more joins and works; then the first leaves for good, and the second goes on alone.
+    strike(&mut stage, Fault::Replica).await;
+    works(&stage.fleet, 1).await;
+    stage.fleet.remove(0).await.unwrap();
+    stage.moment(500, 1_000).await.unwrap();
+    judged(stage).await;
+}
+
+/// The binary of the release before this one; `None` where nobody built it.
+fn previous() -> Option<Release> {
+    let named = env::var_os("EXEUNT_TEST_PREVIOUS_BINARY").map(PathBuf::from);
+    if named.is_none() {
+        eprintln!("skipped: no binary of the previous release is named");
+    }
+    named.map(Release::Previous)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_release_before_is_replaced_under_load_process_by_process() {
+    let _alone = alone().await;
+    let (Some(engines), Some(previous)) = (Engines::shared(), previous()) else {
+        eprintln!("skipped: no PostgreSQL and Kafka are named");
+        return;
+    };
+    let mut fleet = Fleet::new(engines, &Layout(Vec::new())).unwrap();
+    fleet.add(&[], &previous).unwrap();
+    fleet.add(&[], &previous).unwrap();
     fleet.start().await.unwrap();
     let load = Load::start(fleet.client(), PLAN);
-    for _ in 0..5 {
-        load.begun(load.begun_so_far() + some(30)).await.unwrap();
-        fleet.kill(0).unwrap();
-        fleet.start().await.unwrap();
+    load.begun(30).await.unwrap();
+    for _ in 0..2 {
+        // The oldest leaves in order, one of this release comes, and both releases work side by side.
+        fleet.remove(0).await.unwrap();
+        let number = fleet.add(&[], &Release::Current).unwrap();
+        if let Err(error) = fleet.start().await {
+            panic!("{error:#}\n{}", fleet.last_words());
+        }
+        works(&fleet, number).await;
+        load.begun(load.begun_so_far() + 60).await.unwrap();
     }
-    judged(fleet, load).await;
+    let asked = load.finish().await.unwrap();
+    let verdict = judge(&mut fleet, asked, QUIET).await.unwrap();
+    eprintln!("{verdict}; {} answers were lost", verdict.lost_answers);
+    if let Err(error) = verdict.ensure_good() {
+        panic!("{error:#}\n{}", fleet.last_words());
+    }
 }

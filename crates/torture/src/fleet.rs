@@ -22,6 +22,18 @@ pub const ROLES: [&str; 6] = ["cancellation", "identity", "subscription", "paysc
 /// What several processes must share.
 const SHARED: [&str; 3] = ["keys", "vault", "messages"];
 
+/// What wraps the keys of the vaults, for every process of every release.
+const KEK: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
+/// Whose program a process runs.
+#[derive(Debug, Clone)]
+pub enum Release {
+    /// The build under test.
+    Current,
+    /// The one before it, which knows neither roles nor a shared folder.
+    Previous(PathBuf),
+}
+
 /// On what the product runs.
 #[derive(Debug, Clone)]
 pub enum Engines {
@@ -29,10 +41,8 @@ pub enum Engines {
     Embedded,
     /// PostgreSQL and Kafka.
     Real {
-        /// The URL that the processes are given: a database whose name begins those of the services.
+        /// A database whose name begins those of the services.
         event_store: String,
-        /// The same database as the oracle reaches it, past anything that is put in between.
-        ledger: String,
         /// Brokers and a prefix of topics.
         event_log: String,
     },
@@ -43,26 +53,28 @@ impl Engines {
     /// named any.
     #[must_use]
     pub fn shared() -> Option<Self> {
-        let postgres = std::env::var("EXEUNT_TEST_POSTGRES_URL").ok()?;
-        let brokers = std::env::var("EXEUNT_TEST_KAFKA_BROKERS").ok()?;
-        Some(Self::on(&postgres, &postgres, &brokers))
+        Some(Self::on(&shared_postgres()?, &shared_kafka()?))
     }
 
-    /// These servers, under names of our own. Of the URLs only the server counts; `direct` is the one
-    /// that the oracle uses.
+    /// These servers, under names of our own; of the URL only the server counts.
     #[must_use]
-    pub fn on(postgres: &str, direct: &str, brokers: &str) -> Self {
+    pub fn on(postgres: &str, brokers: &str) -> Self {
         let name = format!("torture_{}", types::fresh_uuid().simple());
-        let database = |url: &str| {
-            let server = url.rsplit_once('/').map_or(url, |(server, _)| server);
-            format!("{server}/{name}")
-        };
-        Self::Real {
-            event_store: database(postgres),
-            ledger: database(direct),
-            event_log: format!("kafka://{brokers}/{name}"),
-        }
+        let server = postgres.rsplit_once('/').map_or(postgres, |(server, _)| server);
+        Self::Real { event_store: format!("{server}/{name}"), event_log: format!("kafka://{brokers}/{name}") }
     }
+}
+
+/// The PostgreSQL that tests share, where somebody named it.
+#[must_use]
+pub fn shared_postgres() -> Option<String> {
+    std::env::var("EXEUNT_TEST_POSTGRES_URL").ok()
+}
+
+/// The brokers that tests share, where somebody named them.
+#[must_use]
+pub fn shared_kafka() -> Option<String> {
+    std::env::var("EXEUNT_TEST_KAFKA_BROKERS").ok()
 }
 
 /// Which processes there are: the roles of each, none meaning all.
@@ -93,7 +105,6 @@ pub struct Fleet {
     /// All of them, running or not.
     pub servers: Vec<Server>,
     client: Client,
-    several: bool,
     numbered: usize,
 }
 
@@ -109,10 +120,9 @@ impl Fleet {
         for place in SHARED {
             std::fs::create_dir_all(dir.path().join("shared").join(place))?;
         }
-        let several = layout.0.len() > 1;
-        let mut fleet = Self { dir, engines, servers: Vec::new(), client, several, numbered: 0 };
+        let mut fleet = Self { dir, engines, servers: Vec::new(), client, numbered: 0 };
         for roles in &layout.0 {
-            fleet.add(roles, current_binary()?)?;
+            fleet.add(roles, &Release::Current)?;
         }
         Ok(fleet)
     }
@@ -121,32 +131,37 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Fleet::new`].
-    pub fn add(&mut self, roles: &[String], binary: PathBuf) -> Result<usize> {
-        let name =
-            format!("{}-{}", if roles.is_empty() { "all".into() } else { roles.join("+") }, self.numbered);
+    pub fn add(&mut self, roles: &[String], release: &Release) -> Result<usize> {
+        let what = if roles.is_empty() { "all".to_owned() } else { roles.join("+") };
+        let name = format!("{what}-{}", self.numbered);
         self.numbered += 1;
         let dir = self.dir.path().join(&name);
+        let binary = match release {
+            Release::Current => current_binary()?,
+            Release::Previous(binary) => binary.clone(),
+        };
         let mut server = Server::new(&name, binary, dir, roles)?;
         server.flag("--roster", &self.dir.path().join("roster.toml").to_string_lossy());
         server.variable("EXEUNT_MEMBER_ID", &name);
-        if let Engines::Real { event_store, event_log, .. } = &self.engines {
+        server.variable("EXEUNT_KEK", KEK);
+        server.variable("EXEUNT_LOG", "info,messaging=debug");
+        if let Engines::Real { event_store, event_log } = &self.engines {
             server.flag("--event-store", event_store);
             server.flag("--event-log", event_log);
         }
-        // Every process of every release has these in its own folder: so links make them common to all.
-        for place in SHARED {
-            let link = server.dir().join(place);
-            symlink(self.dir.path().join("shared").join(place), &link)
-                .with_context(|| link.display().to_string())?;
+        let shared = self.dir.path().join("shared");
+        match release {
+            Release::Current => server.flag("--shared-dir", &shared.to_string_lossy()),
+            // It knows its own folder only: links make what stands there common to all.
+            Release::Previous(_) => {
+                for place in SHARED {
+                    let link = server.dir().join(place);
+                    symlink(shared.join(place), &link).with_context(|| link.display().to_string())?;
+                }
+            }
         }
         self.servers.push(server);
         Ok(self.servers.len() - 1)
-    }
-
-    /// Whether there are several processes.
-    #[must_use]
-    pub fn is_several(&self) -> bool {
-        self.several
     }
 
     /// Starts all that do not run, and waits until they serve.
@@ -225,7 +240,7 @@ impl Fleet {
                 let file = self.servers[0].dir().join(format!("store/{service}.db"));
                 format!("sqlite:{}", file.display())
             }
-            Engines::Real { ledger, .. } => format!("{ledger}_{service}"),
+            Engines::Real { event_store, .. } => format!("{event_store}_{service}"),
         }
     }
 
@@ -234,6 +249,14 @@ impl Fleet {
     pub fn last_words(&self) -> String {
         let told = self.servers.iter().map(|server| format!("--- {}\n{}", server.name, server.last_words()));
         told.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Keeps the folder with everybody's logs, and says where it is.
+    #[must_use]
+    pub fn keep(mut self) -> PathBuf {
+        self.servers.clear();
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
     }
 
     /// Where messages to subjects are put.

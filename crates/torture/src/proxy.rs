@@ -64,12 +64,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a port of 127.0.0.1 (0: any) and carries what comes to `upstream`.
+    /// Listens on a free port of 127.0.0.1 and carries what comes to `upstream`.
     ///
     /// # Errors
     /// When the port cannot be had.
-    pub async fn listen(port: u16, upstream: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.context("a proxy's port")?;
+    pub async fn listen(upstream: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("a proxy's port")?;
         let address = listener.local_addr()?;
         let state = watch::Sender::new(State { wire: Wire::Whole, upstream, generation: 0 });
         let shared = Arc::new(Shared { state, losing: AtomicUsize::new(0), lost: AtomicUsize::new(0) });
@@ -275,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn a_wire_is_whole_then_cut_then_whole_again() {
         let (server, _, _tasks) = echo().await;
-        let proxy = Proxy::listen(0, server).await.unwrap();
+        let proxy = Proxy::listen(server).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut stream, "here").await.unwrap(), "here");
         proxy.wire(Wire::Cut);
@@ -290,7 +290,7 @@ mod tests {
     #[tokio::test]
     async fn a_frozen_wire_keeps_everything_and_a_slow_one_takes_its_time() {
         let (server, _, _tasks) = echo().await;
-        let proxy = Proxy::listen(0, server).await.unwrap();
+        let proxy = Proxy::listen(server).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut stream, "here").await.unwrap(), "here");
         proxy.wire(Wire::Frozen);
@@ -310,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn the_answer_of_a_write_is_lost_after_the_server_got_it() {
         let (server, mut got, _tasks) = echo().await;
-        let proxy = Proxy::listen(0, server).await.unwrap();
+        let proxy = Proxy::listen(server).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut stream, "select").await.unwrap(), "select");
         proxy.lose_answers(1);
@@ -325,7 +325,7 @@ mod tests {
     #[tokio::test]
     async fn a_wire_can_lead_to_another_server() {
         let ((one, _, _first), (two, mut got, _second)) = (echo().await, echo().await);
-        let proxy = Proxy::listen(0, one).await.unwrap();
+        let proxy = Proxy::listen(one).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(says(&mut stream, "one").await.unwrap(), "one");
         proxy.redirect(two);

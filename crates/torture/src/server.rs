@@ -15,7 +15,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::{ports, wait::until};
+use crate::wait::until;
 
 /// How long a start may take, with everything else that the machine has to do.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -37,6 +37,11 @@ pub fn current_binary() -> Result<PathBuf> {
     let here = env::current_exe()?;
     let found = here.ancestors().skip(1).take(2).map(|dir| dir.join("exeunt")).find(|path| path.is_file());
     found.context("there is no `exeunt` beside this program: build it first")
+}
+
+fn free_port() -> Result<u16> {
+    let [port] = engines::ports::free()?;
+    Ok(port)
 }
 
 /// One process, which may be running or not.
@@ -65,7 +70,7 @@ impl Server {
         Ok(Self {
             name: name.to_owned(),
             roles: roles.to_vec(),
-            port: ports::free()?,
+            port: free_port()?,
             binary,
             arguments: Vec::new(),
             environment: Vec::new(),

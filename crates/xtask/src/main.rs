@@ -3,9 +3,11 @@
 
 mod bench;
 mod dependencies;
+mod previous;
 mod proto;
 mod services;
 mod test;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,6 +35,8 @@ enum Command {
     Services(services::Command),
     /// Runs everything that checks this project, the real engines included.
     Test,
+    /// Torments the product with faults of every kind under load, and judges what became of it.
+    Torture(torture::Flags),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Proto(command) => proto::run(&command),
         Command::Services(command) => services::run(&command),
         Command::Test => test::run(),
+        Command::Torture(flags) => torture::run(&flags),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::previous::{self, PREVIOUS_BINARY};
 use crate::services::{self, Addresses, KAFKA_BROKERS, POSTGRES_URL};
 use crate::workspace::{cargo, target};
 use crate::{dependencies, proto};
@@ -41,21 +42,24 @@ fn run_steps(steps: &mut Steps) -> Result<()> {
         ]))
     })?;
     steps.run("dependencies", dependencies::check)?;
+    // Before our own: both are built in one folder, and the last one stays.
+    let previous = steps.run("previous release", previous::binary)?;
     // Tests of processes need the binary, which `cargo test` builds for its own package only.
     steps.run("build", || run_process(cargo()?.args(["build", "--package", "exeunt", "--locked"])))?;
     let python = steps.run("python", python::interpreter)?;
     let (addresses, started) = steps.run("services up", services::up)?;
-    let outcome = steps.run("tests", || tests(&addresses, &python));
+    let outcome = steps.run("tests", || tests(&addresses, &python, &previous));
     let ended = if started { steps.run("services down", services::down) } else { Ok(()) };
     outcome.and(ended)
 }
 
-fn tests(addresses: &Addresses, python: &Path) -> Result<()> {
+fn tests(addresses: &Addresses, python: &Path, previous: &Path) -> Result<()> {
     let mut tests = cargo()?;
     tests.args(["test", "--workspace", "--locked"]);
     tests.env(BINARY, target()?.join("debug/exeunt"));
     tests.env(POSTGRES_URL, addresses.postgres_url.as_deref().context("PostgreSQL is not running")?);
     tests.env(PYTHON, python);
+    tests.env(PREVIOUS_BINARY, previous);
     tests.env(KAFKA_BROKERS, addresses.kafka_brokers.as_deref().context("Kafka is not running")?);
     run_process(&mut tests)
 }

@@ -188,6 +188,8 @@ impl<H: Handler> Worker<H> {
         poisoned: &[usize],
         handled: &[usize],
     ) {
+        let records = handled.len();
+        tracing::debug!(group = %self.consumer.subscription.group, records, "batch committed");
         for (lane, key) in parks {
             self.lanes[lane].parked.insert(key);
         }
