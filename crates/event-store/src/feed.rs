@@ -50,7 +50,8 @@ impl Feed {
         ring.events += events.len();
         ring.bytes += bytes(&events);
         ring.batches.push_back(events.into());
-        while ring.events > self.events_max || ring.bytes > self.bytes_max {
+        // The newest stays, however large: it is what those that keep up come for.
+        while ring.batches.len() > 1 && (ring.events > self.events_max || ring.bytes > self.bytes_max) {
             let Some(oldest) = ring.batches.pop_front() else { break };
             ring.events -= oldest.len();
             ring.bytes -= bytes(&oldest);
@@ -165,7 +166,8 @@ mod tests {
         assert!(after(&feed, 0, 10).is_empty());
         assert_eq!(after(&feed, 2, 10), [3, 4]);
         feed.publish(batch(5..=9));
-        assert!(after(&feed, 4, 10).is_empty());
+        assert!(after(&feed, 2, 10).is_empty());
+        assert_eq!(after(&feed, 4, 10), [5, 6, 7, 8, 9]);
         assert_eq!(feed.subscribe().borrow().head, Position(9));
     }
 }

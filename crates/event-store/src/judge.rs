@@ -39,14 +39,17 @@ pub(crate) struct Judged<'a> {
     /// New claims.
     pub claims: Vec<&'a Claim>,
     /// When each timer that changes falls due; `None` for one that goes.
-    pub timers: BTreeMap<(&'a StreamId, &'a Arc<str>), Option<Timestamp>>,
+    pub timers: TimerRows<'a>,
     /// Where each offset that moves will stand.
     pub offsets: Vec<&'a LogOffset>,
     /// The list rows that change, with the instant to store where there is no row yet.
-    pub listings: BTreeMap<(&'a Arc<str>, &'a StreamId), (Timestamp, &'a Listing)>,
+    pub listings: ListingRows<'a>,
     /// Changes to the parked records, in order, like ones together.
     pub parked: Vec<ParkedStep<'a>>,
 }
+
+pub(crate) type TimerRows<'a> = BTreeMap<(&'a StreamId, &'a Arc<str>), Option<Timestamp>>;
+pub(crate) type ListingRows<'a> = BTreeMap<(&'a Arc<str>, &'a StreamId), (Timestamp, &'a Listing)>;
 
 /// One new event.
 pub(crate) struct EventRow<'a> {

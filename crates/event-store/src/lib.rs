@@ -18,6 +18,7 @@ mod feed;
 mod judge;
 mod options;
 mod postgres;
+mod reads;
 mod record;
 mod rows;
 mod sqlite;

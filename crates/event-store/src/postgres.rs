@@ -3,12 +3,13 @@
 mod commit;
 mod hints;
 mod open;
+mod presumed;
 
 use std::{
     any::Any,
     borrow::Cow,
     sync::{Arc, Mutex as StdMutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use sqlx::{
 };
 use tokio::{sync::Mutex, time::timeout};
 
+use self::presumed::{Known, Outcome};
 use crate::{
     Append, Position, Recorded, StoreError, StoreOptions, StreamId, Verdict,
     database::{Argument, Dialect, Read, event_columns},
@@ -36,7 +38,7 @@ pub(crate) struct Postgres {
     options: PgConnectOptions,
     /// Taken out for each commit and put back after it: one that failed or was left in the middle is
     /// dropped, which rolls back for certain.
-    writer: Mutex<Option<PgConnection>>,
+    writer: Mutex<Option<Writing>>,
     readers: PgPool,
     hints: hints::Hints,
     answer_wait_max: Duration,
@@ -67,8 +69,9 @@ impl Postgres {
                 .boxed()
             })
             .connect_lazy_with(options.clone());
+        let writing = Writing { connection, known: None, used: Instant::now() };
         let hints = hints::Hints::new(readers.clone());
-        Ok(Self { options, writer: Mutex::new(Some(connection)), readers, hints, answer_wait_max })
+        Ok(Self { options, writer: Mutex::new(Some(writing)), readers, hints, answer_wait_max })
     }
 
     async fn bounded<T>(
@@ -78,6 +81,28 @@ impl Postgres {
         timeout(self.answer_wait_max, call)
             .await
             .unwrap_or_else(|_| Err(StoreError::unavailable("PostgreSQL did not answer in time")))
+    }
+
+    /// Commits the short way where that is worth trying; gives the connection back where it was not done.
+    async fn commit_presuming(&self, idle: Option<Writing>, appends: &[Append]) -> Result<Tried, StoreError> {
+        let Some(mut writing) = idle else { return Ok(Tried::Open(None)) };
+        // One that was idle for longer may be dead, which the long way finds out before anything is sent.
+        let trusted = writing.used.elapsed() < IDLE_TRUSTED;
+        let Some(known) = writing.known.as_mut().filter(|_| trusted) else {
+            return Ok(Tried::Open(Some(writing.connection)));
+        };
+        match presumed::commit(&mut writing.connection, known, appends).await {
+            Ok(Outcome::Committed { verdicts, head }) => {
+                writing.used = Instant::now();
+                Ok(Tried::Committed { writing, verdicts, head })
+            }
+            Ok(Outcome::Open) => Ok(Tried::Open(Some(writing.connection))),
+            // The session was ended before it took the statement up.
+            Err(error) if matches!(open::code(&error).as_deref(), Some("57P01" | "57P05")) => {
+                Ok(Tried::Open(None))
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// A connection on which a transaction has begun. One that was idle may be dead without our knowing;
@@ -94,6 +119,24 @@ impl Postgres {
         let head = commit::begin(&mut connection).await.map_err(failed)?;
         Ok((connection, head))
     }
+}
+
+/// The connection that writes, and what it knows.
+struct Writing {
+    connection: PgConnection,
+    known: Option<Known>,
+    used: Instant,
+}
+
+/// What became of trying the short way.
+enum Tried {
+    Committed {
+        writing: Writing,
+        verdicts: Vec<Verdict>,
+        head: Option<u64>,
+    },
+    /// Nothing was written; the connection is fit for the long way.
+    Open(Option<PgConnection>),
 }
 
 #[async_trait]
@@ -143,9 +186,18 @@ impl Dialect for Postgres {
     async fn commit(&self, appends: &Arc<Vec<Append>>) -> Result<Vec<Verdict>, StoreError> {
         let mut place = self.writer.lock().await;
         self.bounded(async {
-            let (mut connection, head) = self.begin(place.take()).await?;
+            let idle = match self.commit_presuming(place.take(), appends).await? {
+                Tried::Committed { writing, verdicts, head } => {
+                    *place = Some(writing);
+                    head.into_iter().for_each(|head| self.hints.committed(head));
+                    return Ok(verdicts);
+                }
+                Tried::Open(idle) => idle,
+            };
+            let (mut connection, head) = self.begin(idle).await?;
             let judged = commit::finish(&mut connection, head, appends).await?;
-            *place = Some(connection);
+            let known = Some(Known::at(judged.head.0));
+            *place = Some(Writing { connection, known, used: Instant::now() });
             if judged.head > head {
                 self.hints.committed(judged.head.0);
             }
@@ -183,7 +235,7 @@ impl Dialect for Postgres {
         self.hints.close().await;
         closing.await;
         if let Some(writer) = self.writer.lock().await.take() {
-            let _ = writer.close().await;
+            let _ = writer.connection.close().await;
         }
     }
 }

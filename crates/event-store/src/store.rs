@@ -16,6 +16,7 @@ use crate::{
     database::Database,
     feed::Feed,
     postgres::Postgres,
+    reads::Reads,
     sqlite::Sqlite,
     writer::{Request, Writer},
 };
@@ -36,6 +37,7 @@ pub struct Store {
 struct Inner {
     engine: Arc<dyn Engine>,
     feed: Arc<Feed>,
+    reads: Reads,
     queue: mpsc::Sender<Request>,
     closing: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
@@ -63,7 +65,9 @@ impl Store {
         let writer = Writer::new(engine.clone(), feed.clone(), requests, closing.subscribe(), &options);
         tasks.spawn(writer.run());
         tasks.spawn(relay_hints(engine.clone(), feed.clone(), closing.subscribe()));
-        Self { inner: Arc::new(Inner { engine, feed, queue, closing, tasks: Mutex::new(tasks), options }) }
+        let reads = Reads::start(&engine, &closing, &mut tasks);
+        let tasks = Mutex::new(tasks);
+        Self { inner: Arc::new(Inner { engine, feed, reads, queue, closing, tasks, options }) }
     }
 
     /// The engine behind.
@@ -119,7 +123,7 @@ impl Store {
         if streams.is_empty() {
             return Ok(Vec::new());
         }
-        self.inner.engine.load(streams).await
+        self.inner.reads.load(streams).await
     }
 
     /// Events after a position, in commit order, at most `limit`; does not wait.
@@ -157,7 +161,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.inner.engine.claims(keys).await
+        self.inner.reads.claims(keys).await
     }
 
     /// All offsets of a consumer.

@@ -15,6 +15,7 @@ mod contract {
     pub mod offsets;
     pub mod order;
     pub mod parked;
+    pub mod presumed;
     pub mod tails;
     pub mod timers;
 }
@@ -89,6 +90,7 @@ cases! {
         what_was_acknowledged_is_there_after_reopening
         migrations_apply_once_however_many_open_at_once
         appends_that_gather_share_a_transaction
+        reads_that_gather_share_a_query_and_each_gets_its_own
         a_full_queue_says_so
         an_append_nobody_waits_for_is_whole
         closing_commits_what_waits_and_takes_no_more
@@ -105,7 +107,7 @@ mod sqlite_alone {
 }
 
 mod postgres_alone {
-    use crate::contract::{failures, harness::on_postgres, tails};
+    use crate::contract::{failures, harness::on_postgres, presumed, tails};
 
     #[test]
     fn an_append_elsewhere_wakes_a_tail() {
@@ -120,5 +122,25 @@ mod postgres_alone {
     #[test]
     fn what_the_database_refuses_does_not_take_its_neighbours_with_it() {
         on_postgres(failures::what_the_database_refuses_does_not_take_its_neighbours_with_it);
+    }
+
+    #[test]
+    fn what_another_process_appended_is_never_overlooked() {
+        on_postgres(presumed::what_another_process_appended_is_never_overlooked);
+    }
+
+    #[test]
+    fn versions_that_were_never_read_are_verified_where_they_are_relied_on() {
+        on_postgres(presumed::versions_that_were_never_read_are_verified_where_they_are_relied_on);
+    }
+
+    #[test]
+    fn claims_and_offsets_of_another_process_hold() {
+        on_postgres(presumed::claims_and_offsets_of_another_process_hold);
+    }
+
+    #[test]
+    fn an_answer_that_was_lost_is_unavailable_and_never_a_conflict() {
+        on_postgres(presumed::an_answer_that_was_lost_is_unavailable_and_never_a_conflict);
     }
 }

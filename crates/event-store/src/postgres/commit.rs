@@ -1,5 +1,4 @@
-//! One transaction on the writing connection: take the counter's lock, read what the appends name,
-//! judge, write.
+//! The long way to commit: take the counter's lock, read what the appends name, judge, write.
 
 use bytes::Bytes;
 use sqlx::{PgConnection, postgres::PgRow};
@@ -8,7 +7,7 @@ use types::Timestamp;
 use super::failed;
 use crate::{
     Append, LogOffset, Position, StoreError, StreamId,
-    judge::{EventRow, Judged, ParkedStep, Snapshot},
+    judge::{EventRow, Judged, ListingRows, ParkedStep, Snapshot, TimerRows},
     rows::{self, Cells, headers_to, signed, state_number, unsigned},
 };
 
@@ -91,44 +90,53 @@ async fn snapshot<'a>(
     Ok(snapshot)
 }
 
-type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 async fn read(connection: &mut PgConnection, query: Query<'_>) -> Result<Vec<PgRow>, StoreError> {
     query.fetch_all(&mut *connection).await.map_err(failed)
 }
 
-fn column<'r, R, T>(rows: &'r [R], cell: impl FnMut(&'r R) -> T) -> Vec<T> {
+pub(super) fn column<'r, R, T>(rows: &'r [R], cell: impl FnMut(&'r R) -> T) -> Vec<T> {
     rows.iter().map(cell).collect()
 }
 
 async fn write(connection: &mut PgConnection, judged: &Judged<'_>) -> Result<(), sqlx::Error> {
-    let set: Vec<_> = judged.timers.iter().filter_map(|(timer, due)| due.map(|due| (timer, due))).collect();
-    let gone: Vec<_> =
-        judged.timers.iter().filter(|(_, due)| due.is_none()).map(|(timer, _)| timer).collect();
-    let listings: Vec<_> = judged.listings.values().collect();
-    let query = sqlx::query(include_str!("write.sql")).bind(signed(judged.head.0));
+    let query = sqlx::query(include_str!("write.sql"))
+        .bind(signed(judged.head.0))
+        .bind(column(&judged.events, |row| signed(row.position)));
     let query = bind_events(query, &judged.events)
         .bind(column(&judged.claims, |claim| claim.key.as_str()))
-        .bind(column(&judged.claims, |claim| &*claim.value))
+        .bind(column(&judged.claims, |claim| &*claim.value));
+    let query = bind_offsets(bind_timers(query, &judged.timers), &judged.offsets);
+    bind_listings(query, &judged.listings).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Timers that are set, and those that go.
+pub(super) fn bind_timers<'q>(query: Query<'q>, timers: &'q TimerRows<'q>) -> Query<'q> {
+    let set: Vec<_> = timers.iter().filter_map(|(timer, due)| due.map(|due| (timer, due))).collect();
+    let gone: Vec<_> = timers.iter().filter(|(_, due)| due.is_none()).map(|(timer, _)| timer).collect();
+    query
         .bind(column(&set, |((stream, _), _)| stream.as_str()))
         .bind(column(&set, |((_, kind), _)| &***kind))
         .bind(column(&set, |(_, due)| due.as_micros()))
         .bind(column(&gone, |(stream, _)| stream.as_str()))
-        .bind(column(&gone, |(_, kind)| &***kind));
-    bind_offsets(query, &judged.offsets)
+        .bind(column(&gone, |(_, kind)| &***kind))
+}
+
+pub(super) fn bind_listings<'q>(query: Query<'q>, listings: &'q ListingRows<'q>) -> Query<'q> {
+    let listings: Vec<_> = listings.values().collect();
+    query
         .bind(column(&listings, |(_, listing)| &*listing.list))
         .bind(column(&listings, |(_, listing)| listing.stream.as_str()))
         .bind(column(&listings, |(_, listing)| &*listing.owner))
         .bind(column(&listings, |(_, listing)| &*listing.state))
         .bind(column(&listings, |(since, _): &&(Timestamp, _)| since.as_micros()))
-        .execute(&mut *connection)
-        .await?;
-    Ok(())
 }
 
-fn bind_events<'q>(query: Query<'q>, events: &'q [EventRow<'q>]) -> Query<'q> {
+/// All but the positions.
+pub(super) fn bind_events<'q>(query: Query<'q>, events: &'q [EventRow<'q>]) -> Query<'q> {
     query
-        .bind(column(events, |row| signed(row.position)))
         .bind(column(events, |row| StreamId::as_str(&row.append.stream)))
         .bind(column(events, |row| signed(row.version)))
         .bind(column(events, |row| row.event.id))

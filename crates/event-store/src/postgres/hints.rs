@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgListener};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinSet,
@@ -19,6 +19,9 @@ use tokio::{
 };
 
 const CHANNEL: &str = "appended";
+
+/// How often others are told at the most. Each notice is a transaction, and wakes every process.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How often a lost connection is tried again. Until then polls find what others append.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
@@ -100,10 +103,14 @@ impl Hints {
 
 /// Sends the latest position; those that gathered while one was sent need no notice of their own.
 async fn tell(pool: PgPool, mut committed: watch::Receiver<u64>) {
+    let mut turn = interval(NOTICE_INTERVAL);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while committed.changed().await.is_ok() {
-        let head = committed.borrow_and_update().to_string();
-        let notice = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(head);
-        if let Err(error) = notice.execute(&pool).await {
+        turn.tick().await;
+        let head: u64 = *committed.borrow_and_update();
+        // A notice is a hint: it need not be durable before it is sent.
+        let notice = format!("set local synchronous_commit = off; select pg_notify('{CHANNEL}', '{head}')");
+        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(notice)).execute(&pool).await {
             tracing::debug!(%error, "notice of a commit was not sent");
         }
     }

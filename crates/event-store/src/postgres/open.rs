@@ -34,6 +34,8 @@ pub(super) fn session(options: PgConnectOptions, limits: &StoreOptions) -> PgCon
         ("enable_seqscan", "off".to_owned()),
         ("enable_hashjoin", "off".to_owned()),
         ("enable_mergejoin", "off".to_owned()),
+        // The statements are few and long, and planning one costs as much as running it.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
         ("jit", "off".to_owned()),
     ])
 }

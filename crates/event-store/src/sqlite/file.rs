@@ -74,7 +74,7 @@ impl SqliteFile {
             lock_wait_max: limits.lock_wait_max,
             page_count_max: limits.page_count_max,
         });
-        let mut writer = opener.clone().open_waiting().await?;
+        let mut writer = opener.clone().open_waiting(limits.answer_wait_max).await?;
         let writer = blocking(move || {
             prepare(&mut writer)?;
             Ok(writer)
@@ -177,7 +177,7 @@ impl SqliteFile {
 impl Opener {
     /// Opens the file. One that another process is just switching to a write-ahead log says that it is
     /// busy without waiting, so this asks again for a while.
-    async fn open_waiting(self: Arc<Self>) -> Result<Connection, StoreError> {
+    async fn open_waiting(self: Arc<Self>, wait_max: Duration) -> Result<Connection, StoreError> {
         let mut again = interval(OPEN_INTERVAL);
         let attempts = async {
             loop {
@@ -189,7 +189,7 @@ impl Opener {
                 }
             }
         };
-        timeout(self.lock_wait_max, attempts)
+        timeout(wait_max, attempts)
             .await
             .unwrap_or_else(|_| Err(StoreError::unavailable("the file stayed locked")))
     }

@@ -111,6 +111,26 @@ pub async fn a_full_queue_says_so(db: Fresh) {
     assert_eq!(payloads(&store.load(&stream("a")).await.unwrap()), ["1", "2", "3"]);
 }
 
+pub async fn reads_that_gather_share_a_query_and_each_gets_its_own(db: Fresh) {
+    let store = db.store().await;
+    for n in 0..20 {
+        let claims = vec![Claim { key: format!("k{n}"), value: bytes(&format!("v{n}")) }];
+        store.append(Append { claims, ..one(&format!("s{n}"), 0, &format!("{n}")) }).await.unwrap();
+    }
+    let names: Vec<_> = (0..25).map(|n| [stream(&format!("s{n}")), stream("s0")]).collect();
+    let loads = names.iter().map(|pair| store.load_many(pair));
+    for (n, loaded) in join_all(loads).await.into_iter().enumerate() {
+        let loaded = loaded.unwrap();
+        let own = format!("{n}");
+        assert_eq!(payloads(&loaded[0]), if n < 20 { vec![&*own] } else { vec![] });
+        assert_eq!(payloads(&loaded[1]), ["0"]);
+    }
+    let keys: Vec<_> = (0..25).map(|n| format!("k{n}")).collect();
+    for (n, value) in join_all(keys.iter().map(|key| store.claim(key))).await.into_iter().enumerate() {
+        assert_eq!(value.unwrap(), (n < 20).then(|| bytes(&format!("v{n}"))));
+    }
+}
+
 pub async fn an_append_nobody_waits_for_is_whole(db: Fresh) {
     let gated = doubles::closed(db.store().await.engine().clone());
     let store = Store::with_engine(gated.clone(), StoreOptions::default());
