@@ -7,6 +7,7 @@
 mod encoding;
 mod groups;
 mod reader;
+mod retention;
 mod storage;
 mod topic;
 mod writer;
@@ -15,6 +16,7 @@ use std::{
     collections::HashMap,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -25,6 +27,7 @@ use types::{Clock, SystemClock};
 use self::{
     groups::Groups,
     reader::Reader,
+    retention::Consumed,
     storage::Storage,
     topic::Topic,
     writer::{Request, Writer},
@@ -33,6 +36,8 @@ use crate::{ConsumedLog, EventLog, LogError, Message, Subscription, TopicSpec};
 
 /// The largest record, in bytes: key, headers and payload; just what Kafka takes by default.
 pub const RECORD_BYTES_MAX: usize = 1_000_000;
+/// How long records stay at the least: as long as Kafka keeps them by default.
+pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Publishes that may wait for the writer; more wait for their turn.
 const QUEUE_PUBLISHES_MAX: usize = 256;
 
@@ -48,6 +53,7 @@ pub(crate) struct Shared {
     storage: Storage,
     topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
     groups: Groups,
+    consumed: Consumed,
 }
 
 impl Shared {
@@ -83,8 +89,9 @@ impl EmbeddedLog {
     pub async fn open_with(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
         let storage = Storage::open(file).await?;
         let topics = storage.topics().await?.into_iter().map(|topic| (topic.name.clone(), Arc::new(topic)));
-        let shared =
-            Arc::new(Shared { topics: RwLock::new(topics.collect()), storage, groups: Groups::default() });
+        let consumed = Consumed::of(storage.stands().await?);
+        let topics = RwLock::new(topics.collect());
+        let shared = Arc::new(Shared { topics, storage, groups: Groups::default(), consumed });
         let (queue, requests) = mpsc::channel(QUEUE_PUBLISHES_MAX);
         let tasks = TaskTracker::new();
         tasks.spawn(Writer::new(shared.clone(), requests, clock).run());
@@ -98,6 +105,16 @@ impl EmbeddedLog {
     /// [`LogError`].
     pub async fn trim(&self, topic: &str, partition: i32, below: i64) -> Result<(), LogError> {
         self.ask(|answer| Request::Trim { topic: topic.into(), partition, below, answer }).await
+    }
+
+    /// Drops, in the file, what is older than the retention ([`RETENTION`]) and was read by every group
+    /// that ever read its topic; of a topic that nobody reads, what is older. The log does so by itself
+    /// every minute. A compacted topic keeps everything.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn drop_read(&self) -> Result<(), LogError> {
+        self.ask(|answer| Request::DropRead { answer }).await
     }
 
     async fn ask(

@@ -24,7 +24,7 @@ pub use consumer::{
     BatchConsumer, ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions, Decision, EVENT_LOG,
     EVENT_STORE, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
 };
-pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX};
+pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX, RETENTION};
 pub use follower::{Follow, FollowError, Follower};
 pub use kafka::KafkaLog;
 pub use log::{

@@ -40,6 +40,7 @@ impl Reader {
     pub(super) fn join(shared: Arc<Shared>, subscription: Subscription) -> Self {
         let notify = Arc::new(Notify::new());
         let Subscription { group, member, topics } = &subscription;
+        shared.consumed.join(group, topics);
         let token = shared.groups.join(group, member, topics.clone(), notify.clone(), &shared.topics());
         Self { shared, subscription, token, notify, reading: Vec::new(), turn: 0 }
     }
@@ -138,11 +139,24 @@ impl ConsumedLog for Reader {
             return Err(LogError::OffsetLost { topic: reading.topic.name.clone(), partition, offset });
         }
         reading.next = Some(offset);
+        self.shared.consumed.advance(&self.subscription.group, &reading.topic.name, partition, offset);
         Ok(())
     }
 
-    /// The database's offsets are all there is here.
-    fn hint(&mut self, _: &[LogOffset]) {}
+    /// The database's offsets are what counts; these tell what nobody needs any more.
+    fn hint(&mut self, offsets: &[LogOffset]) {
+        for offset in offsets {
+            let of = |reading: &&Reading| {
+                reading.partition == offset.partition
+                    && reading.topic.name == offset.topic
+                    && reading.topic.incarnation == offset.incarnation
+            };
+            if let Some(reading) = self.reading.iter().find(of) {
+                let group = &self.subscription.group;
+                self.shared.consumed.advance(group, &reading.topic.name, offset.partition, offset.next);
+            }
+        }
+    }
 }
 
 impl Drop for Reader {

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use event_store::{SqliteFile, SqliteLimits, StoreError};
 use rusqlite::{Connection, params};
-use types::fresh_uuid;
+use types::{Timestamp, fresh_uuid};
 
 use super::{
     encoding::decode,
@@ -34,7 +34,17 @@ create table if not exists commits (
     count integer not null,
     records blob not null,
     primary key (topic, partition, base)
-) strict;";
+) strict;
+create table if not exists readers (
+    name text not null,
+    topic text not null,
+    partition integer not null,
+    next integer not null,
+    primary key (name, topic, partition)
+) strict, without rowid;";
+
+/// Commits that one transaction drops at the most, so that publishes do not wait for long.
+const DROPPED_MAX: i64 = 512;
 
 const LIMITS: SqliteLimits = SqliteLimits {
     lock_wait_max: Duration::from_secs(5),
@@ -50,6 +60,14 @@ pub(super) struct CommitRow {
     pub(super) base: i64,
     pub(super) count: usize,
     pub(super) records: Vec<u8>,
+}
+
+/// How far a group has read a partition.
+pub(super) struct Stand {
+    pub(super) group: Arc<str>,
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    pub(super) next: i64,
 }
 
 /// The file.
@@ -79,8 +97,8 @@ impl Storage {
     /// All topics, each partition with where it begins and ends.
     pub(super) async fn topics(&self) -> Result<Vec<Topic>, LogError> {
         let job = |connection: &Connection| {
-            let mut statement =
-                connection.prepare("select id, name, incarnation, partitions from topics order by id")?;
+            let mut statement = connection
+                .prepare("select id, name, incarnation, partitions, compacted from topics order by id")?;
             let mut rows = statement.query([])?;
             let mut topics = Vec::new();
             while let Some(row) = rows.next()? {
@@ -91,6 +109,7 @@ impl Storage {
                     id,
                     name: row.get::<_, String>(1)?.into(),
                     incarnation: row.get::<_, String>(2)?.into(),
+                    compacted: row.get(4)?,
                     partitions: partitions.collect::<Result<_, _>>()?,
                 });
             }
@@ -116,6 +135,7 @@ impl Storage {
                 id: connection.last_insert_rowid(),
                 name: spec.name.clone(),
                 incarnation: incarnation.into(),
+                compacted: spec.compacted,
                 partitions: (0..spec.partitions).map(|_| Partition::new(0, 0)).collect(),
             })
         };
@@ -125,6 +145,8 @@ impl Storage {
     /// Deletes a topic with all its records.
     pub(super) async fn delete(&self, topic: i64) -> Result<(), LogError> {
         let job = move |connection: &Connection| {
+            let of_topic = "delete from readers where topic = (select name from topics where id = ?1)";
+            connection.execute(of_topic, [topic])?;
             connection.execute("delete from topics where id = ?1", [topic])?;
             connection.execute("delete from trims where topic = ?1", [topic])?;
             connection.execute("delete from commits where topic = ?1", [topic])?;
@@ -135,17 +157,60 @@ impl Storage {
 
     /// Deletes whole commits before an offset, and has the partition begin there.
     pub(super) async fn trim(&self, topic: i64, partition: i32, below: i64) -> Result<(), LogError> {
+        self.write(move |connection| Ok(trim(connection, topic, partition, below)?)).await
+    }
+
+    /// How far the groups are, as the file was told last.
+    pub(super) async fn stands(&self) -> Result<Vec<Stand>, LogError> {
+        let job = |connection: &Connection| {
+            let mut statement = connection.prepare("select name, topic, partition, next from readers")?;
+            let stands = statement.query_map([], |row| {
+                let (group, topic): (String, String) = (row.get(0)?, row.get(1)?);
+                let (group, topic) = (group.into(), topic.into());
+                Ok(Stand { group, topic, partition: row.get(2)?, next: row.get(3)? })
+            })?;
+            Ok(stands.collect::<Result<_, _>>()?)
+        };
+        self.write(job).await
+    }
+
+    /// Drops commits of a partition that lie wholly below an offset and whose first record is older
+    /// than `before`, the oldest first and a bounded number at a time. What the groups have read goes
+    /// into the file with it. Gives back where the partition begins now, or `None` when nothing went.
+    pub(super) async fn drop_read(
+        &self,
+        stands: Vec<Stand>,
+        (topic, partition): (i64, i32),
+        below: i64,
+        before: Timestamp,
+    ) -> Result<Option<i64>, LogError> {
         let job = move |connection: &Connection| {
-            connection.execute(
-                "insert into trims (topic, partition, low) values (?1, ?2, ?3)
-                 on conflict (topic, partition) do update set low = max(low, excluded.low)",
-                params![topic, partition, below],
-            )?;
-            connection.execute(
-                "delete from commits where topic = ?1 and partition = ?2 and base < ?3 and base + count <= ?3",
-                params![topic, partition, below],
-            )?;
-            Ok(())
+            let mut low = None;
+            {
+                let sql = "select base + count, substr(records, 1, 8) from commits \
+                           where topic = ?1 and partition = ?2 and base < ?3 order by base limit ?4";
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(params![topic, partition, below, DROPPED_MAX])?;
+                while let Some(row) = rows.next()? {
+                    let (end, first): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                    let at = first.try_into().map(i64::from_le_bytes).unwrap_or(i64::MAX);
+                    if end > below || at >= before.as_micros() {
+                        break;
+                    }
+                    low = Some(end);
+                }
+            }
+            let Some(low) = low else { return Ok(None) };
+            for stand in &stands {
+                connection
+                    .prepare_cached(
+                        "insert into readers (name, topic, partition, next) values (?1, ?2, ?3, ?4)
+                         on conflict (name, topic, partition) do update set next = excluded.next",
+                    )?
+                    .execute(params![&*stand.group, &*stand.topic, stand.partition, stand.next])?;
+            }
+            trim(connection, topic, partition, low)?;
+            Ok(Some(low))
         };
         self.write(job).await
     }
@@ -183,6 +248,19 @@ impl Storage {
     pub(super) async fn close(&self) {
         self.file.close().await;
     }
+}
+
+fn trim(connection: &Connection, topic: i64, partition: i32, below: i64) -> rusqlite::Result<()> {
+    connection.execute(
+        "insert into trims (topic, partition, low) values (?1, ?2, ?3)
+         on conflict (topic, partition) do update set low = max(low, excluded.low)",
+        params![topic, partition, below],
+    )?;
+    connection.execute(
+        "delete from commits where topic = ?1 and partition = ?2 and base < ?3 and base + count <= ?3",
+        params![topic, partition, below],
+    )?;
+    Ok(())
 }
 
 fn bounds(connection: &Connection, topic: i64, partition: i32) -> rusqlite::Result<(i64, i64)> {

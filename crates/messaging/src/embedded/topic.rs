@@ -14,6 +14,8 @@ pub(super) struct Topic {
     pub(super) name: Arc<str>,
     /// Its UUID.
     pub(super) incarnation: Arc<str>,
+    /// Whether the last record of each key must stay.
+    pub(super) compacted: bool,
     pub(super) partitions: Vec<Partition>,
 }
 

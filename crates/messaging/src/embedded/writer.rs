@@ -3,13 +3,17 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
-use types::Clock;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, interval_at},
+};
+use types::{Clock, Timestamp};
 
 use super::{
-    Shared,
+    RETENTION, Shared,
     encoding::encode,
     storage::CommitRow,
     topic::{Partition, Topic},
@@ -21,7 +25,9 @@ type Answer = oneshot::Sender<Result<(), LogError>>;
 /// Bytes of records that share a commit, unless one publish alone has more.
 const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of the latest records that stay in memory, over all partitions.
-const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+const MEMORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How often what everybody has read is looked for.
+const DROP_INTERVAL: Duration = Duration::from_secs(60);
 /// What a record costs in memory beside its bytes, roughly.
 const RECORD_COST: usize = 640;
 
@@ -30,6 +36,7 @@ pub(super) enum Request {
     Publish { messages: Vec<Message>, bytes: usize, answer: Answer },
     Declare { topics: Vec<TopicSpec>, answer: Answer },
     Delete { topic: Arc<str>, answer: Answer },
+    DropRead { answer: Answer },
     Trim { topic: Arc<str>, partition: i32, below: i64, answer: Answer },
     Close,
 }
@@ -76,12 +83,21 @@ impl Writer {
     /// Writes until the log is closed or nobody can ask any more.
     pub(super) async fn run(mut self) {
         let mut next = None;
+        let mut look = interval_at(Instant::now() + DROP_INTERVAL, DROP_INTERVAL);
         loop {
             let request = match next.take() {
                 Some(request) => request,
-                None => match self.requests.recv().await {
-                    Some(request) => request,
-                    None => return,
+                None => tokio::select! {
+                    request = self.requests.recv() => match request {
+                        Some(request) => request,
+                        None => return,
+                    },
+                    _ = look.tick() => {
+                        if let Err(error) = self.drop_read().await {
+                            tracing::warn!(%error, "what was read stays in the event log for now");
+                        }
+                        continue;
+                    }
                 },
             };
             match request {
@@ -94,6 +110,10 @@ impl Writer {
                 }
                 Request::Delete { topic, answer } => {
                     let done = self.delete(&topic).await;
+                    let _ = answer.send(done);
+                }
+                Request::DropRead { answer } => {
+                    let done = self.drop_read().await;
                     let _ = answer.send(done);
                 }
                 Request::Trim { topic, partition, below, answer } => {
@@ -280,6 +300,30 @@ impl Writer {
             other.id != topic.id
         });
         self.shared.change_topics(|topics| drop(topics.remove(name)));
+        self.shared.consumed.forget(name);
+        Ok(())
+    }
+
+    /// Drops what is old enough and everybody has read.
+    async fn drop_read(&self) -> Result<(), LogError> {
+        let before = Timestamp::from_micros(
+            self.clock.now().as_micros().saturating_sub(RETENTION.as_micros().try_into().unwrap_or(i64::MAX)),
+        );
+        for topic in self.shared.topics().into_values().filter(|topic| !topic.compacted) {
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                loop {
+                    let below = self.shared.consumed.horizon(&topic.name, index).min(partition.bounds().1);
+                    let (stands, place) = (self.shared.consumed.stands(), (topic.id, index as i32));
+                    if below <= partition.bounds().0 {
+                        break;
+                    }
+                    match self.shared.storage.drop_read(stands, place, below, before).await? {
+                        Some(low) => partition.trim(low),
+                        None => break,
+                    }
+                }
+            }
+        }
         Ok(())
     }
 

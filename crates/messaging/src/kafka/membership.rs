@@ -117,8 +117,10 @@ pub(super) fn connect(
         ("auto.offset.reset", "error"),
         ("fetch.queue.backoff.ms", "1"),
         ("fetch.error.backoff.ms", "50"),
-        ("queued.min.messages", "10000"),
-        ("queued.max.messages.kbytes", "16384"),
+        // What is fetched ahead bounds the memory of a consumer that lags; a batch is a thousand records.
+        ("queued.min.messages", "2000"),
+        ("queued.max.messages.kbytes", "4096"),
+        ("fetch.max.bytes", "4194304"),
         ("topic.metadata.refresh.interval.ms", "2000"),
     ] {
         config.set(name, value);

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How much may be produced and not acknowledged, in kibibytes; more waits.
-const UNACKED_KIB_MAX: u32 = 64 * 1024;
+const UNACKED_KIB_MAX: u32 = 16 * 1024;
 /// How many records librdkafka may hold; never reached before the bytes are.
 const QUEUE_RECORDS_MAX: &str = "2000000";
 /// How long a record may go unacknowledged before its publish fails.

@@ -21,14 +21,17 @@ use super::{
 };
 use crate::{ConsumedLog, Delivery, LogError, Record, Subscription};
 
-/// Batches of records between the thread and the reader.
-const AHEAD: usize = 4;
+/// Batches of records between the thread and the reader. More would only be smaller: what is not taken
+/// gathers in librdkafka.
+const AHEAD: usize = 2;
 
 /// A member of a group.
 pub(super) struct Reader {
     events: mpsc::Receiver<Event>,
     commands: std_mpsc::Sender<Command>,
     stop: Arc<AtomicBool>,
+    /// What came behind the records that were gathered last.
+    next: Option<Event>,
     /// Records that did not fit into the last delivery.
     left: VecDeque<Record>,
     /// Assignments that are not wholly started, by number, with where to begin.
@@ -48,12 +51,34 @@ impl Reader {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = ConsumerThread::start(config, subscription, sender, receiver, stop.clone())?;
         let left = VecDeque::new();
-        let reader = Self { events, commands, stop, left, starting: HashMap::new(), seeking: HashSet::new() };
+        let (starting, seeking) = (HashMap::new(), HashSet::new());
+        let reader = Self { events, next: None, commands, stop, left, starting, seeking };
         Ok((reader, thread))
     }
 
     fn tell(&self, command: Command) -> Result<(), LogError> {
         self.commands.send(command).map_err(|_| LogError::Refused("the consumer has ended".into()))
+    }
+
+    /// Keeps records, and those that lie behind them already, so that they are handled together.
+    fn gather(&mut self, mut records: Vec<Record>, max: usize) {
+        loop {
+            let seeking = &self.seeking;
+            let wanted = |record: &Record| {
+                seeking.is_empty() || !seeking.contains(&(record.topic.clone(), record.partition))
+            };
+            self.left.extend(records.into_iter().filter(wanted));
+            if self.left.len() >= max {
+                return;
+            }
+            match self.events.try_recv() {
+                Ok(Event::Records(more)) => records = more,
+                other => {
+                    self.next = other.ok();
+                    return;
+                }
+            }
+        }
     }
 
     fn take(&mut self, max: usize) -> Vec<Record> {
@@ -79,16 +104,12 @@ impl ConsumedLog for Reader {
             if !self.left.is_empty() {
                 return Ok(Delivery::Records(self.take(max.max(1))));
             }
-            match self.events.recv().await {
-                Some(Event::Records(records)) => {
-                    if self.seeking.is_empty() && records.len() <= max {
-                        return Ok(Delivery::Records(records));
-                    }
-                    let seeking = &self.seeking;
-                    let wanted =
-                        |record: &Record| !seeking.contains(&(record.topic.clone(), record.partition));
-                    self.left.extend(records.into_iter().filter(|record| wanted(record)));
-                }
+            let event = match self.next.take() {
+                Some(event) => Some(event),
+                None => self.events.recv().await,
+            };
+            match event {
+                Some(Event::Records(records)) => self.gather(records, max),
                 Some(Event::Assigned { number, partitions }) => {
                     if partitions.is_empty() {
                         return Ok(Delivery::Assigned(partitions));

@@ -1,9 +1,10 @@
 //! What only the embedded log does: a file, and memory in front of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use messaging::{Delivery, EmbeddedLog, EventLog, LogError, Message, Subscription, TopicSpec};
+use event_store::LogOffset;
+use messaging::{Delivery, EmbeddedLog, EventLog, LogError, Message, RETENTION, Subscription, TopicSpec};
 
 use crate::bench::{message, within};
 
@@ -115,6 +116,56 @@ fn concurrent_publishes_share_commits_and_none_is_lost() {
         futures::future::try_join_all(publishes).await.unwrap();
         let read = read(&log, None, 200).await.unwrap();
         assert_eq!(read.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+        log.close().await;
+    });
+}
+
+#[test]
+fn what_every_group_has_read_goes_when_it_is_old_and_nothing_else() {
+    on_a_file(async |file| {
+        let clock = Arc::new(testkit::ManualClock::at(types::Timestamp::from_micros(1_700_000_000_000_000)));
+        let old = RETENTION + Duration::from_secs(1);
+        let open = async || {
+            let log = EmbeddedLog::open_with(file, clock.clone()).await.unwrap();
+            let topic = |name: &str, compacted| TopicSpec { name: name.into(), partitions: 1, compacted };
+            log.declare(&[topic("t", false), topic("ledger", true)]).await.unwrap();
+            log
+        };
+        let first = async |log: &EmbeddedLog| read(log, None, 1).await.unwrap()[0].0;
+        let log = open().await;
+        for n in 0..10 {
+            log.publish(vec![message(&"t".into(), "k", &format!("{n}"))]).await.unwrap();
+            log.publish(vec![message(&"ledger".into(), "k", &format!("{n}"))]).await.unwrap();
+        }
+        // Two groups have read, one further than the other.
+        for (group, next) in [("fast", 9), ("slow", 6)] {
+            let topics = vec!["t".into()];
+            let subscription = Subscription { group: group.into(), member: "m".into(), topics };
+            let mut reader = log.subscribe(subscription).await.unwrap();
+            let Delivery::Assigned(assigned) = reader.next(1).await.unwrap() else { unreachable!() };
+            reader.start("t", 0, Some(1)).await.unwrap();
+            reader.hint(&[LogOffset {
+                consumer: group.into(),
+                topic: "t".into(),
+                partition: 0,
+                incarnation: assigned[0].incarnation.clone(),
+                next,
+            }]);
+        }
+        log.drop_read().await.unwrap();
+        clock.advance(old);
+        log.publish(vec![message(&"t".into(), "k", "new")]).await.unwrap();
+        log.drop_read().await.unwrap();
+        // After a restart the slow group is known, though it does not run; the one that reads here pins
+        // the topic where it begins.
+        log.close().await;
+        let log = open().await;
+        log.drop_read().await.unwrap();
+        assert_eq!(first(&log).await, 6);
+        assert!(matches!(read(&log, Some(5), 1).await, Err(LogError::OffsetLost { offset: 5, .. })));
+        clock.advance(old);
+        log.drop_read().await.unwrap();
+        assert_eq!(first(&log).await, 6);
         log.close().await;
     });
 }
