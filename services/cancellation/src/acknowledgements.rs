@@ -22,6 +22,7 @@ use types::{CancellationId, ParticipantName, SubjectId, Timestamp, fresh_uuid};
 use crate::{
     app::metadata,
     domain::{Case, Command, Entry, Rejection},
+    late_keys,
     participant_keys::ParticipantKeys,
     shell::{Outcome, Shell},
     streams::{self, Folded},
@@ -68,8 +69,13 @@ impl Acknowledgements {
         let entry =
             entry.ok_or_else(|| Poison::new("UNKNOWN_PARTICIPANT", "not on the cancellation's roster"))?;
         let keys = self.keys_of(entry, &signed.kid, streams)?;
-        let acknowledgement =
-            contract::verify(signed, &keys).map_err(|error| Poison::new("SIGNATURE", error.to_string()))?;
+        let acknowledgement = contract::verify(signed, &keys).map_err(|error| {
+            let cause = match error {
+                contract::SignatureError::UnknownKey => late_keys::CAUSE,
+                _ => "SIGNATURE",
+            };
+            Poison::new(cause, error.to_string())
+        })?;
         if acknowledgement.cancellation_id != case.request.id.as_str()
             || acknowledgement.subject_id != case.request.subject.as_str()
         {

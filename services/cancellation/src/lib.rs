@@ -10,6 +10,7 @@ mod closing;
 mod domain;
 mod error;
 mod grpc;
+mod late_keys;
 mod participant_keys;
 mod publish;
 mod quote;
@@ -126,7 +127,7 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     };
     let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish::publisher(&roster)));
     let shell = Shell { clock: clock.clone(), receipt_key };
-    let group = format!("exeunt.{NAME}").into();
+    let group = group().into();
     let reads = Subscription { group, member, topics: read };
     let handler = Arc::new(Acknowledgements::new(shell.clone(), participant_keys.clone()));
     let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
@@ -135,6 +136,11 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let closing =
         Follower::new(cancellations.store.clone(), "closing", Arc::new(Closing(cancellations.clone())));
     Ok(Service { api: Api { cancellations, jwks }, consumer, followers: vec![relay, closing] })
+}
+
+/// The consumer group, which is the consumer's name in the store too.
+pub(crate) fn group() -> String {
+    format!("exeunt.{NAME}")
 }
 
 /// The topics that the service declares, and of them those that it reads.

@@ -21,12 +21,19 @@ use types::ParticipantName;
 use crate::{
     Roster,
     domain::Entry,
+    late_keys,
     streams::{self, Folded},
     watch::Watchers,
 };
 
 /// How long an outage of the store is waited out between attempts.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How often parked acknowledgements are looked at once a key became known: a batch decided without it
+/// may park some a moment later, in whichever process.
+const LOOKS: u32 = 10;
+/// The time between those looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Every known public key of every participant.
 pub(crate) struct ParticipantKeys {
@@ -40,30 +47,47 @@ impl ParticipantKeys {
         Self { roster, announced: RwLock::default() }
     }
 
-    /// Reads what was announced until now.
-    pub(crate) async fn read(&self, store: &Store) -> Result<(), StoreError> {
+    /// Reads what was announced until now. True when there was something new.
+    pub(crate) async fn read(&self, store: &Store) -> Result<bool, StoreError> {
         let events = store.load(&streams::of_participant_keys()).await?;
         match streams::fold_all(&events) {
-            Ok((folded, _)) => self.know(&folded),
+            Ok((folded, _)) => return Ok(self.know(&folded)),
             // What was known stays known; a later release wrote what this one cannot read.
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "announced keys cannot be read");
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Keeps up with what is announced, in whichever process, until told to stop.
     pub(crate) async fn run(&self, store: Store, watchers: Arc<Watchers>, shutdown: CancellationToken) {
         let mut watcher = watchers.subscribe(streams::of_participant_keys());
         let follow = async {
+            // What was parked before this process started is looked at once.
+            let mut looks = 1;
             loop {
-                if let Err(error) = self.read(&store).await {
-                    tracing::warn!(%error, "announced keys are not read while the store is away");
-                    let pause = tokio::time::timeout(PAUSE, std::future::pending::<()>());
-                    drop(pause.await);
-                } else if !watcher.changed().await {
+                match self.read(&store).await {
+                    Ok(new) => looks = if new { LOOKS } else { looks },
+                    Err(error) => {
+                        tracing::warn!(%error, "announced keys are not read while the store is away");
+                        let pause = tokio::time::timeout(PAUSE, std::future::pending::<()>());
+                        drop(pause.await);
+                        continue;
+                    }
+                }
+                let changed = if looks == 0 {
+                    Ok(watcher.changed().await)
+                } else {
+                    looks -= 1;
+                    if let Err(error) = late_keys::retry(&store, &crate::group(), self).await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "parked acknowledgements are not looked at");
+                    }
+                    tokio::time::timeout(LOOK_EVERY, watcher.changed()).await
+                };
+                if changed == Ok(false) {
                     return;
                 }
             }
@@ -122,14 +146,17 @@ impl ParticipantKeys {
         names.iter().flat_map(owned).collect()
     }
 
-    fn know(&self, folded: &Folded) {
+    fn know(&self, folded: &Folded) -> bool {
         let mut known: BTreeMap<ParticipantName, Vec<String>> = BTreeMap::new();
         for (name, jwk) in &folded.participant_keys {
             if !self.roster.pins(name) {
                 known.entry(name.clone()).or_default().push(jwk.clone());
             }
         }
-        *self.announced.write().unwrap_or_else(PoisonError::into_inner) = known;
+        let mut announced = self.announced.write().unwrap_or_else(PoisonError::into_inner);
+        let new = *announced != known;
+        *announced = known;
+        new
     }
 }
 

@@ -1,13 +1,14 @@
 //! Roles apart and together, replicas, and how the coordinator learns the keys of participants.
 
 use exeunt::compose::{Role, StopError};
+use keys::SigningKey;
 use serde_json::Value;
 use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::{
     harness::{WITHIN, eventually, program, reason, stderr, stdout},
-    set::{Program, Set, ready},
+    set::{self, Program, Set, ready},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,6 +123,28 @@ async fn a_new_key_of_a_participant_strands_no_cancellation_and_receipts_hold_un
     assert_ne!(signed.acknowledgements[0].kid, kid);
     assert_eq!(coordinator.proven(&before).await.acknowledgements[0].kid, kid);
     for member in [coordinator, identity, wallet] {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_signed_with_a_key_announced_too_late_is_parked_and_tried_again_by_itself() {
+    let Some(set) = Set::on_real_engines() else { return };
+    let coordinator = set.start(Role::Cancellation, "a").await;
+    let identity = set.start(Role::Identity, "a").await;
+    // The test plays the participant.
+    let (first, second) = (SigningKey::from_seed([1; 32]), SigningKey::from_seed([2; 32]));
+    let log = coordinator.running.log();
+    log.publish(vec![set::announcement(&first)]).await.unwrap();
+    let subject = identity.register().await;
+    let id = eventually(async || coordinator.request("r-1", &subject).await.ok()).await;
+
+    log.publish(vec![set::done(&id, &subject, &second)]).await.unwrap();
+    eventually(async || (coordinator.parked().await == ["KEY_UNKNOWN"]).then_some(())).await;
+    log.publish(vec![set::announcement(&second)]).await.unwrap();
+    assert_eq!(coordinator.proven(&id).await.acknowledgements[0].kid, second.kid());
+    assert!(coordinator.parked().await.is_empty());
+    for member in [coordinator, identity] {
         member.stop().await;
     }
 }

@@ -7,10 +7,15 @@ use std::{
 };
 
 use exeunt::compose::{self, Overrides, Role, Running, StartError};
-use keys::JwkSet;
+use keys::{JwkSet, SigningKey};
+use messaging::{CloudEvent, Message};
+use participant::contract;
+use prost::bytes::Bytes;
 use proto::{
     cancellation::v1::{self as pb, cancellation_service_client::CancellationServiceClient},
     identity::v1::{self as identity, identity_service_client::IdentityServiceClient},
+    operations::v1::{ListParkedRequest, operations_service_client::OperationsServiceClient},
+    participant::v1::{Acknowledgement, InstructionKind, KeyAnnounced, Outcome},
     types::v1::{Edition, Scope, scope::Kind},
 };
 use service_kit::{Config, config::Sources, lock::LockedError};
@@ -19,6 +24,7 @@ use tonic::{Status, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use types::{Clock as _, SystemClock};
 
 use crate::harness::{WITHIN, eventually};
 
@@ -151,10 +157,53 @@ impl Member {
         self.cancellation().get_keys(pb::GetKeysRequest {}).await.unwrap().into_inner().jwks_json
     }
 
+    /// The causes of what is parked.
+    pub async fn parked(&self) -> Vec<String> {
+        let mut operations = OperationsServiceClient::new(self.channel.clone());
+        let listed = operations.list_parked(ListParkedRequest::default()).await.unwrap().into_inner();
+        listed.records.into_iter().map(|record| record.cause).collect()
+    }
+
     pub async fn stop(mut self) {
         self.running.shutdown();
         tokio::time::timeout(WITHIN, self.running.join()).await.unwrap().unwrap();
     }
+}
+
+/// What the participant of the roster announces of its key.
+pub fn announcement(key: &SigningKey) -> Message {
+    let announced = KeyAnnounced { participant: "wallet".into(), jwk_json: key.jwk().to_json() };
+    message("exeunt.keys.wallet", key.kid(), &announced)
+}
+
+/// What it says when it has done what the cancellation asks.
+pub fn done(cancellation_id: &str, subject_id: &str, key: &SigningKey) -> Message {
+    let acknowledgement = Acknowledgement {
+        cancellation_id: cancellation_id.into(),
+        subject_id: subject_id.into(),
+        participant: "wallet".into(),
+        kind: InstructionKind::Execute.into(),
+        epoch: 1,
+        revision: 1,
+        outcome: Outcome::Done.into(),
+        acknowledged_at: Some(SystemClock.now().to_proto()),
+        ..Acknowledgement::default()
+    };
+    message(contract::ACKNOWLEDGEMENTS, cancellation_id, &contract::sign(&acknowledgement, key))
+}
+
+fn message<M: prost::Message + prost::Name>(topic: &str, key: &str, payload: &M) -> Message {
+    let headers = CloudEvent {
+        id: "by-hand",
+        kind: &M::full_name(),
+        source: "wallet",
+        subject: key,
+        at: SystemClock.now(),
+        sequence: 1,
+        traceparent: "",
+    };
+    let payload = Some(payload.encode_to_vec().into());
+    messaging::cloud_event(topic.into(), Bytes::copy_from_slice(key.as_bytes()), &headers, payload)
 }
 
 /// Waits until health says that the process serves.
