@@ -56,13 +56,29 @@ pub(crate) fn read_or_create<E: From<io::Error>>(
     read(path)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
 }
 
-/// Removes the file, if there is one, durably.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+/// Makes an empty file, unless it is there already. Durable when its directory is synced.
+pub(crate) fn mark(path: &Path) -> io::Result<()> {
+    create_directories(parent(path))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// Removes the file, if there is one. Durable when its directory is synced.
+pub(crate) fn unlink(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        // Also when it is gone already: whoever removed it may have ended before this.
-        Ok(()) | Err(_) => sync_directory(parent(path)),
+        Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Removes the file, if there is one, durably.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    unlink(path)?;
+    // Also when it is gone already: whoever removed it may have ended before this.
+    sync_directory(parent(path))
 }
 
 /// Makes the directory and its parents, durably: a file is only as durable as the names above it.
@@ -80,7 +96,7 @@ pub(crate) fn create_directories(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -97,7 +113,8 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
+/// Waits until what was made and removed in the directory is durable.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 

@@ -6,7 +6,7 @@
 //! can open what is sealed, whatever copies of it there are.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -124,12 +124,26 @@ impl Vault {
     /// [`VaultError::Owner`] when the owner is not an id, [`VaultError::Io`] when the disk refuses;
     /// then it must be repeated.
     pub fn destroy(&self, owner: &str) -> Result<(), VaultError> {
-        let Paths { key, gone } = self.paths(owner)?;
-        // The tombstone first: from then on the key counts as destroyed, whatever happens here.
-        file::create(&gone, b"").map_err(io_at(&gone))?;
-        file::remove(&key).map_err(io_at(&key))?;
-        self.cache().remove(owner);
-        Ok(())
+        self.destroy_all([owner])
+    }
+
+    /// Destroys the keys of these owners as [`Vault::destroy`] does, waiting for the disk once for each
+    /// directory that they stand in. A power failure before it returns may leave any of them standing,
+    /// destroyed, or gone without a tombstone, which is why it must be repeated then.
+    ///
+    /// # Errors
+    /// As [`Vault::destroy`]; the others may be destroyed or not.
+    pub fn destroy_all<'o>(&self, owners: impl IntoIterator<Item = &'o str>) -> Result<(), VaultError> {
+        let mut shelves = BTreeSet::new();
+        for owner in owners {
+            let Paths { key, gone } = self.paths(owner)?;
+            // The tombstone first: from then on the key counts as destroyed, whatever happens here.
+            file::mark(&gone).map_err(io_at(&gone))?;
+            file::unlink(&key).map_err(io_at(&key))?;
+            self.cache().remove(owner);
+            shelves.insert(file::parent(&gone).to_owned());
+        }
+        shelves.iter().try_for_each(|shelf| file::sync_directory(shelf).map_err(io_at(shelf)))
     }
 
     /// The owner's key, from memory or its file.
@@ -305,6 +319,21 @@ mod tests {
         let vault = open(&home);
         vault.destroy("sbj_1").unwrap();
         assert!(matches!(vault.seal("sbj_1", "email", b"x"), Err(VaultError::Destroyed)));
+    }
+
+    #[test]
+    fn many_are_destroyed_at_once_and_again() {
+        let home = tempfile::tempdir().unwrap();
+        let vault = open(&home);
+        let sealed = vault.seal("sbj_1", "email", b"x").unwrap();
+        vault.seal("sbj_3", "email", b"x").unwrap();
+        for _ in 0..2 {
+            vault.destroy_all(["sbj_1", "sbj_2"]).unwrap();
+            assert!(matches!(vault.open_sealed("sbj_1", "email", &sealed), Err(VaultError::Destroyed)));
+            assert!(matches!(open(&home).seal("sbj_2", "email", b"x"), Err(VaultError::Destroyed)));
+        }
+        vault.seal("sbj_3", "phone", b"x").unwrap();
+        assert!(matches!(vault.destroy_all(["sbj_3", "../x"]), Err(VaultError::Owner)));
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct Flags {
     /// Writes the figures into docs/benchmarks.md.
     #[arg(long)]
     write: bool,
+    /// Shorter windows and a short history: figures to look at, not to keep.
+    #[arg(long, conflicts_with = "write")]
+    quick: bool,
     /// What else the bench itself is told, such as `--only fan_out` or `--in-flight 64`.
     #[arg(last = true)]
     more: Vec<String>,
@@ -56,8 +59,10 @@ fn measure(flags: &Flags, addresses: &Addresses) -> Result<()> {
     };
     bench.args(["--engine", engine, "--seconds", &flags.seconds.to_string()]);
     bench.arg("--directory").arg(target()?.join("bench"));
-    if flags.json {
-        bench.arg("--json");
+    for (flag, given) in [("--json", flags.json), ("--quick", flags.quick)] {
+        if given {
+            bench.arg(flag);
+        }
     }
     if flags.write {
         bench.arg("--document").arg(root()?.join(DOCUMENT)).args(["--commit", &commit()?]);

@@ -143,6 +143,9 @@ impl App {
         subject: &SubjectId,
         has: impl Fn(&Account<State>) -> bool + Send,
     ) -> Result<(), Error> {
+        if has(&self.accounts.get(subject).await?) {
+            return Ok(());
+        }
         let (store, stream) = (self.accounts.store(), stream_of(subject));
         let look = async {
             let mut tail = store.tail(store.head().await.map_err(AccountError::from)?);

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    effects::{Effects, FOLLOWER},
+    effects::{Effects, FOLLOWER, Outside},
     messages::MessageFolder,
 };
 pub use crate::{grpc::Api, participant::Identity, token_key::TokenKeyError};
@@ -94,8 +94,8 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let store = participant.store.clone();
     let runtime = Runtime::with_publisher(identity, participant, false, publisher).await?;
     let accounts = runtime.accounts().clone();
-    let effects =
-        Effects { accounts: accounts.clone(), vault: vault.clone(), secret: secret.clone(), messages };
+    let outside = Outside { vault: vault.clone(), secret: secret.clone(), messages };
+    let effects = Effects { accounts: accounts.clone(), outside };
     let follower = Follower::new(store, FOLLOWER, Arc::new(effects));
     let app = App { accounts, secret, vault, token_key, delivered: follower.progress() };
     Ok(Service { runtime: runtime.and_follower(follower), app })

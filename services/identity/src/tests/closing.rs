@@ -142,6 +142,42 @@ async fn effects_that_come_again_change_nothing_and_bring_nothing_back() {
 }
 
 #[tokio::test]
+async fn one_batch_delivers_and_destroys_for_many_subjects() {
+    let home = Home::new().await;
+    let service = home.run().await;
+    let (mut staying, mut leaving) = (Vec::new(), Vec::new());
+    for number in 0..10 {
+        let subject = service.assessed(&home, &WHOLE).await;
+        let id = service.start(starting(&subject, "", Factor::EmailCode)).await.unwrap().verification_id;
+        if number % 2 == 0 { leaving.push(subject) } else { staying.push((subject, id)) }
+    }
+    let accounts = service.accounts.clone();
+    service.stop().await;
+    for name in home.message_files().into_keys() {
+        std::fs::remove_file(home.messages.join(name)).unwrap();
+    }
+    for subject in &leaving {
+        let doom = |state: &domain::State, _| (domain::doom(state, &can()), Vec::new());
+        accounts.record(subject, "test", doom).await.unwrap();
+    }
+
+    home.repeat_effects(&accounts).await;
+    let mut delivered: Vec<_> = home.message_files().into_keys().collect();
+    let mut wanted: Vec<_> = staying.iter().map(|(_, id)| format!("{id}.eml")).collect();
+    delivered.sort();
+    wanted.sort();
+    assert_eq!(delivered, wanted);
+    for subject in &leaving {
+        assert!(matches!(accounts.get(subject).await.unwrap().state.key, Key::Destroyed(_)));
+        let sealed = home.vault.seal(subject.as_str(), "contact/0", b"x");
+        assert!(matches!(sealed, Err(keys::VaultError::Destroyed)));
+    }
+    for (subject, _) in &staying {
+        assert_eq!(accounts.get(subject).await.unwrap().state.key, Key::Stands);
+    }
+}
+
+#[tokio::test]
 async fn a_code_that_expired_before_it_could_be_sent_is_not_sent() {
     let home = Home::new().await;
     let service = home.run().await;

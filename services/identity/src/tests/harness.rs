@@ -22,7 +22,11 @@ use tonic_types::StatusExt;
 use types::{Caller, CancellationId, ParticipantName, Scope, SubjectId, Timestamp};
 
 use crate::{
-    Options, Service, build, effects::Effects, grpc::Api, messages::MessageFolder, participant::Identity,
+    Options, Service, build,
+    effects::{Effects, Outside},
+    grpc::Api,
+    messages::MessageFolder,
+    participant::Identity,
 };
 
 pub const SMS: &str = "+8613999990001";
@@ -79,12 +83,9 @@ impl Home {
 
     /// Has the follower's work done on all events there are, as after a crash that lost its cursor.
     pub async fn repeat_effects(&self, accounts: &Accounts<Identity>) {
-        let effects = Effects {
-            accounts: accounts.clone(),
-            vault: self.vault.clone(),
-            secret: self.secret.clone(),
-            messages: MessageFolder::open(&self.messages).unwrap(),
-        };
+        let messages = MessageFolder::open(&self.messages).unwrap();
+        let outside = Outside { vault: self.vault.clone(), secret: self.secret.clone(), messages };
+        let effects = Effects { accounts: accounts.clone(), outside };
         let events = self.stage.store.read(event_store::Position::default(), 10_000).await.unwrap();
         effects.handle(&events).await.unwrap();
     }
