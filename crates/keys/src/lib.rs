@@ -3,6 +3,7 @@
 //! - [`SigningKey`] and [`PublicKey`]: Ed25519, kept in a file that is made at the first start.
 //! - [`Jwk`] and [`JwkSet`]: public keys as RFC 7517 and RFC 8037 write them.
 //! - [`jws`]: compact signatures over bytes, RFC 7515 with `EdDSA` and nothing else.
+//! - [`merkle`]: one signature for many messages, RFC 9162.
 //! - [`Vault`]: personal fields under a key per owner; destroying the key erases them.
 //! - [`Secret`]: keyed hashes.
 //! - [`VerificationClaims`]: the token with which a subject confirms a cancellation.
@@ -13,6 +14,7 @@
 mod file;
 mod jwk;
 pub mod jws;
+pub mod merkle;
 mod secret;
 mod signing;
 mod token;

@@ -4,6 +4,7 @@
 //! records decided in memory and in order, and everything they lead to commits in one append with
 //! the offsets (compare-and-set). What cannot be handled parks with its key; an outage pauses.
 
+mod batch;
 mod commit;
 mod draft;
 mod handler;
@@ -161,6 +162,7 @@ impl<H: Handler> Worker<H> {
             match delivery {
                 Ok(Delivery::Records(records)) => {
                     let items = self.admit(records);
+                    tracing::debug!(group = %self.consumer.subscription.group, records = items.len(), "batch");
                     let _ = self.process(items, false).await?;
                 }
                 Ok(Delivery::Assigned(partitions)) => self.assigned(partitions).await?,
@@ -266,28 +268,34 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Takes records that are still to be handled, and routes them.
-    fn admit(&mut self, records: Vec<Record>) -> Vec<Item> {
+    fn admit(&mut self, records: Vec<Record>) -> Vec<Item<H>> {
         let mut items = Vec::with_capacity(records.len());
+        let mut latest = 0;
         for record in records {
-            let place = self.lanes.iter().position(|lane| lane.is(&record.topic, record.partition));
-            let Some(lane) = place else { continue };
+            let is = |lane: &Lane| lane.is(&record.topic, record.partition);
+            // Records come in runs of one partition.
+            if !self.lanes.get(latest).is_some_and(is) {
+                let Some(found) = self.lanes.iter().position(is) else { continue };
+                latest = found;
+            }
+            let lane = latest;
             if record.offset < self.lanes[lane].next || self.lanes[lane].stopped.is_some() {
                 continue;
             }
             let incarnation = self.lanes[lane].incarnation.clone();
-            items.push(self.route(record, lane, incarnation));
+            items.push(self.read(record, lane, incarnation));
         }
         items
     }
 
-    fn route(&self, record: Record, lane: usize, incarnation: Arc<str>) -> Item {
-        let routed = catch_unwind(AssertUnwindSafe(|| self.consumer.handler.route(&record)));
-        let (route, poison) = match routed {
-            Ok(Ok(stream)) => (Some(stream), None),
+    fn read(&self, record: Record, lane: usize, incarnation: Arc<str>) -> Item<H> {
+        let read = catch_unwind(AssertUnwindSafe(|| self.consumer.handler.read(&record)));
+        let (read, poison) = match read {
+            Ok(Ok(read)) => (Some(read), None),
             Ok(Err(poison)) => (None, Some(poison)),
             Err(panic) => (None, Some(panicked(panic.as_ref()))),
         };
-        Item { record, incarnation, lane, route, poison, claimed: 0 }
+        Item { record, incarnation, lane, parked_as: None, read, poison, claimed: 0 }
     }
 
     /// Tells the health watch how things are.

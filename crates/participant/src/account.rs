@@ -1,16 +1,20 @@
 //! What a participant knows of one subject: its own state, the cases open and past, and whether the
 //! account is closed. Folded from one stream.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use event_store::{Recorded, StreamId};
 use messaging::Unreadable;
-use prost::{Message as _, Name as _};
+use prost::Message as _;
 use proto::participant::v1 as pb;
 use types::{CancellationId, Edition, Scope, SubjectId, Timestamp};
 
-use crate::{Encoded, Participant, is_success, wire};
+use crate::{
+    Participant,
+    given::{Given, RawAnswered},
+    is_success, wire,
+};
 
 /// What the participant is asked about: the same for every instruction of one cancellation, but for
 /// the moment from which dates are counted.
@@ -60,10 +64,21 @@ pub struct CaseRecord {
     pub kind: pb::InstructionKind,
     /// The last answer's revision.
     pub revision: u32,
-    /// The last answer, decoded.
-    pub answer: pb::Acknowledgement,
-    /// The last answer as it was signed.
-    pub signed: pb::SignedAcknowledgement,
+    /// The last answer.
+    pub(crate) given: Arc<Given>,
+}
+
+impl CaseRecord {
+    /// Whether it may be answered anew without being asked.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Assessed | Phase::Working)
+    }
+
+    /// The last answer.
+    #[must_use]
+    pub fn answer(&self) -> &pb::Acknowledgement {
+        self.given.answer()
+    }
 }
 
 /// One subject, as a participant sees them.
@@ -83,10 +98,23 @@ pub struct Account<S> {
 #[derive(Debug, Clone)]
 pub(crate) enum Fact<E> {
     Known(pb::SubjectKnown),
-    Answered { instruction: Option<Box<pb::Instruction>>, signed: pb::SignedAcknowledgement },
+    Answered(Answered),
     Closed(pb::SubjectClosed),
     Own(E),
 }
+
+/// That an answer was given.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    /// The instruction, when it is new: what it is about, and itself as it came.
+    pub(crate) instruction: Option<(Case, Bytes)>,
+    pub(crate) given: Arc<Given>,
+}
+
+/// The types of the SDK's own facts, which the tests compare with the contract.
+pub(crate) const ANSWERED: &str = "exeunt.participant.v1.Answered";
+pub(crate) const SUBJECT_KNOWN: &str = "exeunt.participant.v1.SubjectKnown";
+pub(crate) const SUBJECT_CLOSED: &str = "exeunt.participant.v1.SubjectClosed";
 
 /// The stream of a subject in a participant's store.
 #[must_use]
@@ -95,37 +123,30 @@ pub fn stream_of(subject: &SubjectId) -> StreamId {
 }
 
 impl<E: Clone> Fact<E> {
-    /// As it is stored.
-    pub(crate) fn encode<P: Participant<Event = E>>(&self, participant: &P) -> Encoded {
-        match self {
-            Self::Known(known) => Encoded::of(known),
-            Self::Answered { instruction, signed } => {
-                let instruction = instruction.as_deref().cloned();
-                Encoded::of(&pb::Answered { instruction, signed: Some(signed.clone()) })
-            }
-            Self::Closed(closed) => Encoded::of(closed),
-            Self::Own(event) => participant.encode(event),
-        }
-    }
-
     pub(crate) fn decode<P: Participant<Event = E>>(
         participant: &P,
         kind: &str,
         schema: u16,
         payload: &Bytes,
     ) -> Result<Self, Unreadable> {
-        if kind == pb::Answered::full_name() {
-            let answered: pb::Answered = read(kind, schema, payload)?;
-            let signed = answered.signed.unwrap_or_default();
-            return Ok(Self::Answered { instruction: answered.instruction.map(Box::new), signed });
-        }
-        if kind == pb::SubjectKnown::full_name() {
-            return Ok(Self::Known(read(kind, schema, payload)?));
-        }
-        if kind == pb::SubjectClosed::full_name() {
-            return Ok(Self::Closed(read(kind, schema, payload)?));
-        }
-        Ok(Self::Own(participant.decode(kind, schema, payload)?))
+        Ok(match kind {
+            ANSWERED => {
+                let answered: RawAnswered = read(kind, schema, payload)?;
+                let fault = |fault: &str| unreadable(kind, schema, fault);
+                let signed = answered.signed.unwrap_or_default();
+                let signed = pb::SignedAcknowledgement::decode(signed).map_err(|e| fault(&e.to_string()))?;
+                let given = Given::stored(signed).ok_or_else(|| fault("what is signed is no answer"))?;
+                let instruction = answered.instruction.map(|bytes| {
+                    let told = pb::Instruction::decode(bytes.clone()).map_err(|e| fault(&e.to_string()))?;
+                    Ok(case_of(&told).map(|case| (case, bytes)))
+                });
+                let instruction = instruction.transpose()?.flatten();
+                Self::Answered(Answered { instruction, given: Arc::new(given) })
+            }
+            SUBJECT_KNOWN => Self::Known(read(kind, schema, payload)?),
+            SUBJECT_CLOSED => Self::Closed(read(kind, schema, payload)?),
+            _ => Self::Own(participant.decode(kind, schema, payload)?),
+        })
     }
 }
 
@@ -146,7 +167,7 @@ impl<S: Default> Account<S> {
                 let edition = wire::edition_from(known.edition);
                 self.known.get_or_insert((known.region.clone(), edition));
             }
-            Fact::Answered { instruction, signed } => self.answered(instruction.as_deref(), signed),
+            Fact::Answered(answered) => self.answered(answered),
             Fact::Closed(closed) => self.closed = CancellationId::parse(&closed.cancellation_id).ok(),
             Fact::Own(event) => {
                 self.state = participant.evolve(std::mem::take(&mut self.state), event);
@@ -155,12 +176,12 @@ impl<S: Default> Account<S> {
         self
     }
 
-    fn answered(&mut self, instruction: Option<&pb::Instruction>, signed: &pb::SignedAcknowledgement) {
-        let Ok(answer) = pb::Acknowledgement::decode(signed.acknowledgement.clone()) else { return };
+    fn answered(&mut self, answered: &Answered) {
+        let answer = answered.given.answer();
         let Ok(cancellation) = CancellationId::parse(&answer.cancellation_id) else { return };
         let before = self.cases.get(&cancellation).map(|record| record.phase);
-        let case = match (instruction.and_then(case_of), self.cases.get(&cancellation)) {
-            (Some(case), _) => case,
+        let case = match (&answered.instruction, self.cases.get(&cancellation)) {
+            (Some((case, _)), _) => case.clone(),
             (None, Some(record)) => record.case.clone(),
             (None, None) => return,
         };
@@ -173,8 +194,7 @@ impl<S: Default> Account<S> {
             epoch: answer.epoch,
             kind: answer.kind(),
             revision: answer.revision,
-            signed: signed.clone(),
-            answer,
+            given: answered.given.clone(),
         };
         self.cases.insert(cancellation, record);
     }
@@ -230,4 +250,18 @@ pub(crate) fn fold<P: Participant>(
 ) -> Result<Account<P::State>, Unreadable> {
     let fact = Fact::decode(participant, &event.kind, event.schema, &event.payload)?;
     Ok(account.apply(participant, &fact))
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Name as _;
+
+    use super::*;
+
+    #[test]
+    fn the_names_of_facts_are_those_of_the_contract() {
+        assert_eq!(ANSWERED, pb::Answered::full_name());
+        assert_eq!(SUBJECT_KNOWN, pb::SubjectKnown::full_name());
+        assert_eq!(SUBJECT_CLOSED, pb::SubjectClosed::full_name());
+    }
 }

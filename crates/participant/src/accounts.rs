@@ -13,15 +13,17 @@ use event_store::{
     TimerChange,
 };
 use keys::SigningKey;
+use prost::Message as _;
 use proto::participant::v1 as pb;
 use tokio::sync::{Mutex, MutexGuard};
 use types::{Caller, Clock, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{
-    Account, AccountError, Participant, WriteError,
-    account::{Fact, stream_of},
+    Account, AccountError, Encoded, Participant, WriteError,
+    account::{ANSWERED, Fact, SUBJECT_CLOSED, SUBJECT_KNOWN, stream_of},
     decide::{Decided, Draft},
     error,
+    given::{Signer, ToStore},
     request::RequestClaim,
 };
 
@@ -60,7 +62,7 @@ pub struct Written<S> {
 pub struct Accounts<P: Participant> {
     pub(crate) store: Store,
     pub(crate) participant: Arc<P>,
-    pub(crate) key: Arc<SigningKey>,
+    pub(crate) signer: Signer,
     pub(crate) clock: Arc<dyn Clock>,
     /// Where writers of one subject that met in the store queue, so that none meets others for ever.
     turns: Arc<[Mutex<()>]>,
@@ -71,7 +73,7 @@ impl<P: Participant> Clone for Accounts<P> {
         Self {
             store: self.store.clone(),
             participant: self.participant.clone(),
-            key: self.key.clone(),
+            signer: self.signer.clone(),
             clock: self.clock.clone(),
             turns: self.turns.clone(),
         }
@@ -83,7 +85,15 @@ impl<P: Participant> Accounts<P> {
     #[must_use]
     pub fn new(store: Store, participant: Arc<P>, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Self {
         let turns = (0..TURNS).map(|_| Mutex::default()).collect();
-        Self { store, participant, key, clock, turns }
+        let signer = Signer { key, batched: false };
+        Self { store, participant, signer, clock, turns }
+    }
+
+    /// The same, with one signature for several answers that are stored together.
+    #[must_use]
+    pub fn with_batched_signatures(mut self, batched: bool) -> Self {
+        self.signer.batched = batched;
+        self
     }
 
     /// The store behind.
@@ -143,7 +153,7 @@ impl<P: Participant> Accounts<P> {
             if account.is_closing() && events.iter().any(|event| !self.participant.ids(event).is_empty()) {
                 return Err(AccountError::Closing.into());
             }
-            let mut draft = Draft::new(&*self.participant, &self.key, now, account);
+            let mut draft = Draft::new(&*self.participant, &self.signer.key, now, account);
             draft.own(events);
             draft.reconsider();
             let decided = draft.into_decided();
@@ -178,7 +188,7 @@ impl<P: Participant> Accounts<P> {
             return Ok(reference);
         }
         let now = self.clock.now();
-        let mut draft = Draft::new(&*self.participant, &self.key, now, Account::default());
+        let mut draft = Draft::new(&*self.participant, &self.signer.key, now, Account::default());
         draft.known(known);
         draft.own(events);
         let reference = write.subject.to_string();
@@ -222,7 +232,7 @@ impl<P: Participant> Accounts<P> {
         if events.is_empty() && timers.is_empty() {
             return Ok(true);
         }
-        let mut draft = Draft::new(&*self.participant, &self.key, now, account);
+        let mut draft = Draft::new(&*self.participant, &self.signer.key, now, account);
         draft.own(events);
         draft.reconsider();
         let actor = self.participant.name().as_str().into();
@@ -282,7 +292,11 @@ impl<P: Participant> Accounts<P> {
         metadata: Arc<Metadata>,
     ) -> Append {
         let stream = stream_of(subject);
-        let recorded = to_record(&*self.participant, &stream, subject, &decided.facts);
+        let mut recorded = to_record(&*self.participant, &stream, subject, &decided.facts);
+        let (places, answers): (Vec<_>, Vec<_>) = std::mem::take(&mut recorded.answers).into_iter().unzip();
+        for (place, payload) in places.into_iter().zip(self.signer.seal(&answers)) {
+            recorded.events[place].payload = payload;
+        }
         let mut append = Append { timers: recorded.timers, claims: recorded.claims, ..Append::default() };
         if !recorded.events.is_empty() {
             let expected = Expected::Exactly(version);
@@ -331,6 +345,8 @@ impl<P: Participant> Accounts<P> {
 #[derive(Default)]
 pub(crate) struct ToRecord {
     pub(crate) events: Vec<NewEvent>,
+    /// Which of the events have no payload before these answers are signed, by their place.
+    pub(crate) answers: Vec<(usize, ToStore)>,
     pub(crate) timers: Vec<TimerChange>,
     pub(crate) claims: Vec<Claim>,
 }
@@ -344,7 +360,17 @@ pub(crate) fn to_record<P: Participant>(
 ) -> ToRecord {
     let mut to = ToRecord::default();
     for fact in facts {
-        let encoded = fact.encode(participant);
+        let encoded = match fact {
+            Fact::Known(known) => encoded(SUBJECT_KNOWN, known.encode_to_vec()),
+            Fact::Closed(closed) => encoded(SUBJECT_CLOSED, closed.encode_to_vec()),
+            Fact::Own(event) => participant.encode(event),
+            Fact::Answered(answered) => {
+                let instruction = answered.instruction.as_ref().map(|(_, bytes)| bytes.clone());
+                let answer = ToStore { instruction, given: answered.given.clone() };
+                to.answers.push((to.events.len(), answer));
+                encoded(ANSWERED, Vec::new())
+            }
+        };
         to.events.push(NewEvent {
             id: fresh_uuid(),
             kind: encoded.kind,
@@ -368,6 +394,10 @@ pub(crate) fn to_record<P: Participant>(
         }));
     }
     to
+}
+
+fn encoded(kind: &'static str, payload: Vec<u8>) -> Encoded {
+    Encoded { kind: kind.into(), schema: 1, payload: payload.into() }
 }
 
 fn metadata(tenant: Arc<str>, actor: Arc<str>, causation: Arc<str>) -> Arc<Metadata> {

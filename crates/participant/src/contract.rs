@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use keys::{JwkSet, SigningKey};
+use keys::{JwkSet, PublicKey, SigningKey, merkle};
 use messaging::TopicSpec;
 use prost::Message as _;
-use proto::participant::v1::{Acknowledgement, Assessment, InstructionKind, SignedAcknowledgement};
+use proto::participant::v1::{
+    Acknowledgement, Assessment, BatchProof, InstructionKind, SignedAcknowledgement,
+};
 use sha2::{Digest as _, Sha256};
 use types::{CancellationId, ParticipantName};
 
@@ -97,12 +99,45 @@ pub fn assessment_digest(assessment: &Assessment) -> [u8; 32] {
     Sha256::digest(timeless.encode_to_vec()).into()
 }
 
+/// How many acknowledgements one signature covers at the most.
+pub const BATCH_MAX: usize = 16;
+
+/// What a batch's root is signed behind, so that no root passes for an acknowledgement.
+const BATCH_PREFIX: &[u8] = b"exeunt.participant.v1.BatchProof\0";
+
 /// Encodes an acknowledgement and signs the bytes. From here on nobody encodes it again.
 #[must_use]
 pub fn sign(acknowledgement: &Acknowledgement, key: &SigningKey) -> SignedAcknowledgement {
-    let bytes = Bytes::from(acknowledgement.encode_to_vec());
-    let signature = Bytes::copy_from_slice(&key.sign(&bytes));
-    SignedAcknowledgement { acknowledgement: bytes, signature, kid: key.kid().to_owned() }
+    sign_bytes(acknowledgement.encode_to_vec().into(), key)
+}
+
+/// Signs an encoded acknowledgement.
+pub(crate) fn sign_bytes(acknowledgement: Bytes, key: &SigningKey) -> SignedAcknowledgement {
+    let signature = Bytes::copy_from_slice(&key.sign(&acknowledgement));
+    SignedAcknowledgement { acknowledgement, signature, kid: key.kid().to_owned(), batch: None }
+}
+
+/// Signs encoded acknowledgements, at most [`BATCH_MAX`], with one signature. A single one is signed
+/// alone.
+#[must_use]
+pub fn sign_batch(acknowledgements: Vec<Bytes>, key: &SigningKey) -> Vec<SignedAcknowledgement> {
+    let size = acknowledgements.len();
+    if size < 2 {
+        return acknowledgements.into_iter().map(|bytes| sign_bytes(bytes, key)).collect();
+    }
+    let leaves: Vec<_> = acknowledgements.iter().map(|bytes| merkle::leaf(bytes)).collect();
+    let (root, paths) = merkle::tree(&leaves);
+    let signature = Bytes::copy_from_slice(&key.sign(&statement(&root)));
+    let signed = (0..).zip(acknowledgements).zip(paths).map(|((index, acknowledgement), path)| {
+        let batch = BatchProof { index, size: size as u32, path: path.concat().into() };
+        let (signature, kid) = (signature.clone(), key.kid().to_owned());
+        SignedAcknowledgement { acknowledgement, signature, kid, batch: Some(batch) }
+    });
+    signed.collect()
+}
+
+fn statement(root: &merkle::Hash) -> Vec<u8> {
+    [BATCH_PREFIX, root].concat()
 }
 
 /// Why a signed acknowledgement does not hold.
@@ -114,6 +149,9 @@ pub enum SignatureError {
     /// The signature is not that key's over these bytes.
     #[error("acknowledgement's signature does not hold")]
     Wrong,
+    /// What should lead to the signed root of its batch does not have the form of that.
+    #[error("acknowledgement's proof of its batch is malformed")]
+    Proof,
     /// The bytes are not an acknowledgement.
     #[error("acknowledgement cannot be decoded")]
     Undecodable,
@@ -125,8 +163,32 @@ pub enum SignatureError {
 /// [`SignatureError`].
 pub fn verify(signed: &SignedAcknowledgement, keys: &JwkSet) -> Result<Acknowledgement, SignatureError> {
     let key = keys.find(&signed.kid).ok_or(SignatureError::UnknownKey)?;
-    key.verify(&signed.acknowledgement, &signed.signature).map_err(|_| SignatureError::Wrong)?;
+    check(signed, key)?;
     Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|_| SignatureError::Undecodable)
+}
+
+/// Checks the signature against this key.
+///
+/// # Errors
+/// [`SignatureError`].
+pub fn check(signed: &SignedAcknowledgement, key: &PublicKey) -> Result<(), SignatureError> {
+    let said = signed_bytes(signed)?;
+    key.verify(&said, &signed.signature).map_err(|_| SignatureError::Wrong)
+}
+
+/// The bytes that the signature must be over: the acknowledgement itself, or the root of its batch.
+///
+/// # Errors
+/// [`SignatureError::Proof`].
+pub fn signed_bytes(signed: &SignedAcknowledgement) -> Result<Bytes, SignatureError> {
+    let Some(batch) = &signed.batch else { return Ok(signed.acknowledgement.clone()) };
+    let (path, rest) = batch.path.as_chunks::<{ merkle::HASH_BYTES }>();
+    if !rest.is_empty() || !(2..=BATCH_MAX as u32).contains(&batch.size) {
+        return Err(SignatureError::Proof);
+    }
+    let leaf = merkle::leaf(&signed.acknowledgement);
+    let root = merkle::root(&leaf, batch.index, batch.size, path).ok_or(SignatureError::Proof)?;
+    Ok(statement(&root).into())
 }
 
 #[cfg(test)]
@@ -159,6 +221,51 @@ mod tests {
         assert_eq!(verify(&changed, &keys), Err(SignatureError::Wrong));
         let others: JwkSet = [SigningKey::from_seed([8; 32]).jwk()].into_iter().collect();
         assert_eq!(verify(&signed, &others), Err(SignatureError::UnknownKey));
+    }
+
+    #[test]
+    fn each_of_a_batch_holds_by_itself_and_only_unchanged() {
+        let key = SigningKey::from_seed([7; 32]);
+        let keys: JwkSet = [key.jwk()].into_iter().collect();
+        let told = |number: usize| Acknowledgement {
+            cancellation_id: format!("can_{number}"),
+            ..Acknowledgement::default()
+        };
+        for size in 1..=BATCH_MAX {
+            let bytes = (0..size).map(|number| told(number).encode_to_vec().into()).collect();
+            let batch = sign_batch(bytes, &key);
+            assert_eq!(batch.len(), size);
+            for (number, signed) in batch.iter().enumerate() {
+                assert_eq!(signed.batch.is_some(), size > 1);
+                assert_eq!(verify(signed, &keys), Ok(told(number)));
+                let changed = Bytes::from(told(size).encode_to_vec());
+                let changed = SignedAcknowledgement { acknowledgement: changed, ..signed.clone() };
+                assert_eq!(verify(&changed, &keys), Err(SignatureError::Wrong));
+                let alone = SignedAcknowledgement { batch: None, ..signed.clone() };
+                assert_eq!(verify(&alone, &keys).is_ok(), size == 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_proof_without_a_proofs_form_is_refused_before_any_signature_is_looked_at() {
+        let key = SigningKey::from_seed([7; 32]);
+        let signed = sign(&Acknowledgement::default(), &key);
+        let hashes = |count: usize| Bytes::from(vec![0; 32 * count]);
+        for (index, size, path) in [
+            (0, 0, hashes(0)),
+            (0, 1, hashes(0)),
+            (2, 2, hashes(1)),
+            (0, 2, hashes(0)),
+            (0, 2, hashes(2)),
+            (0, 2, Bytes::from_static(&[0; 31])),
+            (0, 17, hashes(5)),
+            (0, u32::MAX, hashes(32)),
+        ] {
+            let proof = BatchProof { index, size, path };
+            let forged = SignedAcknowledgement { batch: Some(proof.clone()), ..signed.clone() };
+            assert_eq!(check(&forged, &key.public()), Err(SignatureError::Proof), "{proof:?}");
+        }
     }
 
     #[test]

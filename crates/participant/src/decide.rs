@@ -1,14 +1,19 @@
 //! What a participant does with an instruction, or when its facts change. Plain functions: the
 //! clock's time and the signing key come in as values.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use keys::SigningKey;
 use proto::participant::v1 as pb;
 use types::{CancellationId, Scope, Timestamp};
 
 use crate::{
     Account, Answer, Assessed, Case, CaseRecord, Participant, Phase, Step,
-    account::{Fact, case_of},
-    contract, is_success,
+    account::{Answered, Fact},
+    contract,
+    given::Given,
+    is_success,
 };
 
 /// How often cases may move each other within one decision.
@@ -21,6 +26,14 @@ const ASSESSMENTS_MAX: usize = 8;
 const ACCOUNT_CLOSED: &str = "ACCOUNT_CLOSED";
 
 type Go<P> = fn(&P, &Case, &<P as Participant>::State, Timestamp) -> Step<<P as Participant>::Event>;
+
+/// An instruction as it came.
+#[derive(Debug)]
+pub struct Told {
+    pub(crate) instruction: pb::Instruction,
+    pub(crate) case: Case,
+    pub(crate) bytes: Bytes,
+}
 
 /// What one decision adds, and what is sent again without adding anything.
 #[derive(Debug)]
@@ -49,6 +62,11 @@ impl<'a, P: Participant> Draft<'a, P> {
         Self { participant, key, now, decided }
     }
 
+    /// The moment at which this is decided.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     pub(crate) fn into_decided(self) -> Decided<P> {
         self.decided
     }
@@ -72,8 +90,8 @@ impl<'a, P: Participant> Draft<'a, P> {
     }
 
     /// Answers an instruction. Every command is answered in every state.
-    pub(crate) fn instruct(&mut self, instruction: &pb::Instruction) {
-        let Some(case) = case_of(instruction) else { return };
+    pub(crate) fn instruct(&mut self, told: &Told) {
+        let Told { instruction, case, .. } = told;
         let record = self.decided.account.cases.get(&case.cancellation).cloned();
         match record {
             // An epoch has one kind of instruction, but for a coordinator that forgot some of them: its
@@ -86,61 +104,65 @@ impl<'a, P: Participant> Draft<'a, P> {
                 self.decided.replies.push(contract::sign(&answer, self.key));
             }
             // Repeated, or finished: what was answered is answered again, and nothing is added.
-            Some(record) if instruction.epoch == record.epoch => self.decided.replies.push(record.signed),
-            Some(record) if record.phase == Phase::Finished => self.finished(instruction, &record),
-            record => self.obey(instruction, &case, record.as_ref()),
+            Some(record) if instruction.epoch == record.epoch => self.repeat(&record),
+            Some(record) if record.phase == Phase::Finished => self.finished(told, &record),
+            record => self.obey(told, record.as_ref()),
         }
     }
 
     /// Answers what comes after the end: told to do it once more, it says once more what it did, for
     /// only an answer of the new epoch is heard. Asked to assess, it says that it has ended and,
     /// should the coordinator not know that it ever told it to, what it finds now, too.
-    fn finished(&mut self, instruction: &pb::Instruction, record: &CaseRecord) {
+    fn finished(&mut self, told: &Told, record: &CaseRecord) {
+        let instruction = &told.instruction;
         match instruction.kind() {
-            pb::InstructionKind::Undo => self.undo(instruction, &record.case, Some(record)),
+            pb::InstructionKind::Undo => self.undo(told, &record.case, Some(record)),
             pb::InstructionKind::Execute => {
                 let answer = pb::Acknowledgement {
                     epoch: instruction.epoch,
                     revision: 1,
                     acknowledged_at: Some(self.now.to_proto()),
-                    ..record.answer.clone()
+                    ..record.answer().clone()
                 };
-                self.answered(Some(instruction), &answer);
+                self.answered(Some(told), answer);
             }
             pb::InstructionKind::Assess => {
                 let case = Case { assessed_at: self.now, ..record.case.clone() };
                 let found = self.assessed(instruction, &case, 1);
-                self.decided.replies.push(record.signed.clone());
+                self.repeat(record);
                 self.decided.replies.push(contract::sign(&found, self.key));
             }
-            pb::InstructionKind::Freeze | pb::InstructionKind::Unspecified => {
-                self.decided.replies.push(record.signed.clone());
-            }
+            pb::InstructionKind::Freeze | pb::InstructionKind::Unspecified => self.repeat(record),
         }
     }
 
-    fn obey(&mut self, instruction: &pb::Instruction, case: &Case, before: Option<&CaseRecord>) {
+    fn repeat(&mut self, record: &CaseRecord) {
+        self.decided.replies.push(record.given.signed(self.key).clone());
+    }
+
+    fn obey(&mut self, told: &Told, before: Option<&CaseRecord>) {
+        let Told { instruction, case, .. } = told;
         match instruction.kind() {
             pb::InstructionKind::Assess => {
                 let case = Case { assessed_at: self.now, ..case.clone() };
                 let answer = self.assessed(instruction, &case, 1);
-                self.answered(Some(instruction), &answer);
+                self.answered(Some(told), answer);
             }
-            pb::InstructionKind::Execute => self.execute(instruction, case),
+            pb::InstructionKind::Execute => self.execute(told),
             pb::InstructionKind::Freeze => {
                 let step = match self.decided.account.closed {
                     Some(_) => Step::nothing_to_do(),
                     None => self.participant.freeze(case, &self.decided.account.state, self.now),
                 };
-                self.take(Some(instruction), case, 1, step);
+                self.take(Some(told), case, 1, step);
                 self.reconsider();
             }
-            pb::InstructionKind::Undo => self.undo(instruction, case, before),
+            pb::InstructionKind::Undo => self.undo(told, case, before),
             pb::InstructionKind::Unspecified => {}
         }
     }
 
-    fn undo(&mut self, instruction: &pb::Instruction, case: &Case, before: Option<&CaseRecord>) {
+    fn undo(&mut self, told: &Told, case: &Case, before: Option<&CaseRecord>) {
         let step = match (before, &self.decided.account.closed) {
             // One that was never seen leaves its epoch behind, and that stops what comes late.
             (None, _) => Step::nothing_to_do(),
@@ -155,32 +177,28 @@ impl<'a, P: Participant> Draft<'a, P> {
             (Some(_), Some(_)) => Step::nothing_to_do(),
             (Some(_), None) => self.participant.undo(case, &self.decided.account.state, self.now),
         };
-        self.take(Some(instruction), case, 1, step);
+        self.take(Some(told), case, 1, step);
         self.reconsider();
     }
 
-    fn execute(&mut self, instruction: &pb::Instruction, case: &Case) {
+    fn execute(&mut self, told: &Told) {
+        let Told { instruction, case, .. } = told;
         let found = self.assessment(case);
         let accepted = &instruction.assessment_digest;
         if !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..] {
             let answer = self.acknowledgement(instruction, case, 1, pb::Outcome::Changed);
-            self.answered(Some(instruction), &answer);
+            self.answered(Some(told), answer);
             return;
         }
         let step = self.unless_blocked(case, &found.blockers, P::execute);
-        self.take(Some(instruction), case, 1, step);
+        self.take(Some(told), case, 1, step);
         self.reconsider();
     }
 
     /// Adds a step's facts, its answer and, when the account is thereby left, its end.
-    fn take(
-        &mut self,
-        instruction: Option<&pb::Instruction>,
-        case: &Case,
-        revision: u32,
-        step: Step<P::Event>,
-    ) {
+    fn take(&mut self, new: Option<&Told>, case: &Case, revision: u32, step: Step<P::Event>) {
         self.own(step.events);
+        let instruction = new.map(|told| &told.instruction);
         let told = match (instruction, self.decided.account.cases.get(&case.cancellation)) {
             (Some(instruction), _) => (instruction.kind(), instruction.epoch),
             (None, Some(record)) => (record.kind, record.epoch),
@@ -202,7 +220,7 @@ impl<'a, P: Participant> Draft<'a, P> {
             Answer::Waiting(waiting) => answer.waiting = Some(waiting),
             Answer::Failed(failure) => answer.failure = Some(failure),
         }
-        self.answered(instruction, &answer);
+        self.answered(new, answer);
         let left = told.0 == pb::InstructionKind::Execute && is_success(outcome);
         if left && case.scope == Scope::WholeAccount && self.decided.account.closed.is_none() {
             self.add(Fact::Closed(pb::SubjectClosed {
@@ -234,7 +252,7 @@ impl<'a, P: Participant> Draft<'a, P> {
     fn open(&self) -> Vec<CaseRecord> {
         let cases = self.decided.account.cases.values();
         let (mut assessed, mut open): (Vec<_>, Vec<_>) =
-            cases.filter(|case| is_open(case)).cloned().partition(|case| case.phase == Phase::Assessed);
+            cases.filter(|case| case.is_open()).cloned().partition(|case| case.phase == Phase::Assessed);
         assessed.sort_by_key(|case| std::cmp::Reverse(case.case.assessed_at));
         assessed.truncate(ASSESSMENTS_MAX);
         open.append(&mut assessed);
@@ -243,7 +261,7 @@ impl<'a, P: Participant> Draft<'a, P> {
 
     fn reassess(&mut self, record: &CaseRecord) {
         let then = contract::assessment_digest(&self.assessment(&record.case));
-        if then[..] == record.answer.assessment_digest[..] {
+        if then[..] == record.answer().assessment_digest[..] {
             return;
         }
         let case = Case { assessed_at: self.now, ..record.case.clone() };
@@ -255,15 +273,15 @@ impl<'a, P: Participant> Draft<'a, P> {
             assessment: Some(made),
             ..self.blank(&case, record.revision + 1, pb::Outcome::Assessed)
         };
-        self.answered(None, &answer);
+        self.answered(None, answer);
     }
 
     fn resume(&mut self, record: &CaseRecord) {
         let found = self.assessment(&record.case);
         let step = self.unless_blocked(&record.case, &found.blockers, P::resume);
         let same = match &step.answer {
-            Answer::Waiting(waiting) => record.answer.waiting.as_ref() == Some(waiting),
-            other => other.outcome() == record.answer.outcome(),
+            Answer::Waiting(waiting) => record.answer().waiting.as_ref() == Some(waiting),
+            other => other.outcome() == record.answer().outcome(),
         };
         if !same || !step.events.is_empty() {
             self.take(None, &record.case, record.revision + 1, step);
@@ -342,15 +360,12 @@ impl<'a, P: Participant> Draft<'a, P> {
 
     fn digest_of(&self, cancellation: &CancellationId) -> bytes::Bytes {
         let record = self.decided.account.cases.get(cancellation);
-        record.map(|record| record.answer.assessment_digest.clone()).unwrap_or_default()
+        record.map(|record| record.answer().assessment_digest.clone()).unwrap_or_default()
     }
 
-    fn answered(&mut self, instruction: Option<&pb::Instruction>, answer: &pb::Acknowledgement) {
-        let signed = contract::sign(answer, self.key);
-        self.add(Fact::Answered { instruction: instruction.cloned().map(Box::new), signed });
+    /// Notes an answer. It is signed before it is stored, with others where that may be.
+    fn answered(&mut self, told: Option<&Told>, answer: pb::Acknowledgement) {
+        let instruction = told.map(|told| (told.case.clone(), told.bytes.clone()));
+        self.add(Fact::Answered(Answered { instruction, given: Arc::new(Given::new(answer)) }));
     }
-}
-
-fn is_open(record: &CaseRecord) -> bool {
-    matches!(record.phase, Phase::Assessed | Phase::Working)
 }

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use event_store::{Metadata, Recorded, StreamId};
-use messaging::{
-    CloudEvent, Decision, Handler, Message, Poison, Record, StreamEvents, Streams, Undecided, Unreadable,
-};
-use prost::{Message as _, Name as _};
+use messaging::{Decision, Handler, Message, Poison, Record, StreamEvents, Streams, Undecided, Unreadable};
+use prost::Message as _;
 use proto::{identity::v1 as identity, participant::v1 as pb};
 use types::{SubjectId, fresh_uuid};
 
@@ -16,23 +14,25 @@ use crate::{
     account::{case_of, stream_of},
     accounts::to_record,
     contract,
-    decide::{Decided, Draft},
+    decide::{Decided, Draft, Told},
+    given::ToStore,
+    publish::{COORDINATOR, acknowledgement},
     traits::undecodable,
 };
 
+/// The type of identity's fact, which a test compares with its contract.
+const SUBJECT_REGISTERED: &str = "exeunt.identity.v1.SubjectRegistered";
+
 /// What a record says, once it is read.
-enum Told {
-    Instruction(Box<pb::Instruction>),
-    Registered(pb::SubjectKnown),
+pub enum Input {
+    Instruction(Box<Told>),
+    Registered(SubjectId, pb::SubjectKnown),
     /// A fact of identity's that is of no use here.
     Other,
 }
 
 impl<P: Participant> Accounts<P> {
-    fn read(&self, record: &Record) -> Result<(SubjectId, Told), Poison> {
-        if *record.topic == *contract::IDENTITY_EVENTS {
-            return read_fact(record);
-        }
+    fn read_instruction(&self, record: &Record) -> Result<(StreamId, Input), Poison> {
         let instruction =
             pb::Instruction::decode(record.payload.clone()).map_err(|e| undecodable(e.to_string()))?;
         let case = case_of(&instruction).ok_or_else(|| undecodable("instruction lacks a field"))?;
@@ -42,33 +42,46 @@ impl<P: Participant> Accounts<P> {
         if instruction.kind() == pb::InstructionKind::Unspecified {
             return Err(Poison::new("UNKNOWN_KIND", format!("instruction of kind {}", instruction.kind)));
         }
-        Ok((case.subject, Told::Instruction(Box::new(instruction))))
+        let stream = stream_of(&case.subject);
+        let told = Told { instruction, case, bytes: record.payload.clone() };
+        Ok((stream, Input::Instruction(Box::new(told))))
     }
 
-    fn decision(&self, subject: &SubjectId, record: &Record, told: &Told, decided: &Decided<P>) -> Decision {
+    fn decision(
+        &self,
+        record: &Record,
+        subject: &SubjectId,
+        input: &Input,
+        draft: Draft<'_, P>,
+    ) -> Decision<Self> {
+        let now = draft.now();
+        let Decided { account, facts, replies } = draft.into_decided();
         let stream = stream_of(subject);
-        let to = to_record(&*self.participant, &stream, subject, &decided.facts);
+        let to = to_record(&*self.participant, &stream, subject, &facts);
         let mut decision = Decision { timers: to.timers, claims: to.claims, ..Decision::default() };
-        let now = self.clock.now();
         if !to.events.is_empty() {
             decision.events.push(StreamEvents {
                 stream,
                 expected: messaging::Expectation::AsLoaded,
-                metadata: self.metadata(record, told),
+                metadata: self.metadata(record, input),
                 at: now,
                 events: to.events,
+                folded: Some(Arc::new(account)),
+                open: to.answers,
             });
         }
         let traceparent = record.header(messaging::TRACEPARENT).unwrap_or_default();
-        decision.replies = decided.replies.iter().map(|signed| self.reply(signed, traceparent)).collect();
+        decision.replies = replies.iter().filter_map(|signed| self.reply(signed, traceparent)).collect();
         decision
     }
 
-    fn metadata(&self, record: &Record, told: &Told) -> Arc<Metadata> {
+    fn metadata(&self, record: &Record, input: &Input) -> Arc<Metadata> {
         let header = |name| Arc::from(record.header(name).unwrap_or_default());
-        let (tenant, correlation) = match told {
-            Told::Instruction(told) => (told.tenant.as_str(), told.cancellation_id.as_str()),
-            Told::Registered(_) | Told::Other => ("", ""),
+        let (tenant, correlation) = match input {
+            Input::Instruction(told) => {
+                (told.instruction.tenant.as_str(), told.instruction.cancellation_id.as_str())
+            }
+            Input::Registered(..) | Input::Other => ("", ""),
         };
         Arc::new(Metadata {
             tenant: if tenant.is_empty() { types::TENANT_LOCAL } else { tenant }.into(),
@@ -80,19 +93,19 @@ impl<P: Participant> Accounts<P> {
     }
 
     /// An answer that is sent again, or that leaves no trace: not an event, so its id is fresh.
-    fn reply(&self, signed: &pb::SignedAcknowledgement, traceparent: &str) -> Message {
-        let id = format!("{}/{}", fresh_uuid(), crate::publish::COORDINATOR);
+    fn reply(&self, signed: &pb::SignedAcknowledgement, traceparent: &str) -> Option<Message> {
+        let id = format!("{}/{COORDINATOR}", fresh_uuid());
         let name = self.participant.name().as_str();
-        acknowledgement_message(signed, &id, name, self.clock.now(), 0, traceparent)
+        acknowledgement(signed.encode_to_vec().into(), &id, name, self.clock.now(), 0, traceparent)
     }
 }
 
-fn read_fact(record: &Record) -> Result<(SubjectId, Told), Poison> {
+fn read_fact(record: &Record) -> Result<(StreamId, Input), Poison> {
     let subject = std::str::from_utf8(&record.key).ok().and_then(|key| SubjectId::parse(key).ok());
-    if record.header(messaging::CE_TYPE) != Some(identity::SubjectRegistered::full_name().as_str()) {
+    if record.header(messaging::CE_TYPE) != Some(SUBJECT_REGISTERED) {
         // Facts about no subject, like published keys, have another kind of key.
         let nobody = SubjectId::parse("nobody").map_err(|e| undecodable(e.to_string()))?;
-        return Ok((subject.unwrap_or(nobody), Told::Other));
+        return Ok((stream_of(&subject.unwrap_or(nobody)), Input::Other));
     }
     let fact = identity::SubjectRegistered::decode(record.payload.clone())
         .map_err(|e| undecodable(e.to_string()))?;
@@ -106,59 +119,66 @@ fn read_fact(record: &Record) -> Result<(SubjectId, Told), Poison> {
             .and_then(types::Timestamp::parse)
             .map(|at| at.to_proto()),
     };
-    Ok((subject, Told::Registered(known)))
-}
-
-/// An acknowledgement as it travels.
-pub(crate) fn acknowledgement_message(
-    signed: &pb::SignedAcknowledgement,
-    id: &str,
-    source: &str,
-    at: types::Timestamp,
-    sequence: u64,
-    traceparent: &str,
-) -> Message {
-    let cancellation = pb::Acknowledgement::decode(signed.acknowledgement.clone())
-        .map(|acknowledgement| acknowledgement.cancellation_id)
-        .unwrap_or_default();
-    let event = CloudEvent {
-        id,
-        kind: &pb::SignedAcknowledgement::full_name(),
-        source,
-        subject: &cancellation,
-        at,
-        sequence,
-        traceparent,
-    };
-    let key = Bytes::copy_from_slice(cancellation.as_bytes());
-    messaging::cloud_event(
-        contract::ACKNOWLEDGEMENTS.into(),
-        key,
-        &event,
-        Some(signed.encode_to_vec().into()),
-    )
+    Ok((stream_of(&subject), Input::Registered(subject, known)))
 }
 
 impl<P: Participant> Handler for Accounts<P> {
     type State = Arc<Account<P::State>>;
 
-    fn route(&self, record: &Record) -> Result<StreamId, Poison> {
-        self.read(record).map(|(subject, _)| stream_of(&subject))
+    type Input = Input;
+
+    type Open = ToStore;
+
+    fn read(&self, record: &Record) -> Result<(StreamId, Input), Poison> {
+        if *record.topic == *contract::IDENTITY_EVENTS {
+            return read_fact(record);
+        }
+        self.read_instruction(record)
     }
 
     fn evolve(&self, state: Self::State, event: &Recorded) -> Result<Self::State, Unreadable> {
         self.participant.fold(Arc::unwrap_or_clone(state), event).map(Arc::new)
     }
 
-    fn decide(&self, record: &Record, streams: &Streams<'_, Self::State>) -> Result<Decision, Undecided> {
-        let (subject, told) = self.read(record)?;
-        let account = Account::clone(streams.get(&stream_of(&subject))?);
-        let mut draft = Draft::new(&*self.participant, &self.key, self.clock.now(), account);
-        match &told {
-            Told::Instruction(instruction) => draft.instruct(instruction),
-            Told::Registered(known) => draft.known(known.clone()),
-            Told::Other => return Ok(Decision::default()),
+    fn decide(
+        &self,
+        record: &Record,
+        input: &Input,
+        streams: &Streams<'_, Self::State>,
+    ) -> Result<Decision<Self>, Undecided> {
+        let subject = match input {
+            Input::Instruction(told) => &told.case.subject,
+            Input::Registered(subject, _) => subject,
+            Input::Other => return Ok(Decision::default()),
+        };
+        let account = Account::clone(streams.get(&stream_of(subject))?);
+        let mut draft = Draft::new(&*self.participant, &self.signer.key, self.clock.now(), account);
+        match input {
+            Input::Instruction(told) => draft.instruct(told),
+            Input::Registered(_, known) => draft.known(known.clone()),
+            Input::Other => {}
         }
-        Ok(self.decision(&subject, record, &told, &draft.into_decided()))
+        Ok(self.decision(record, subject, input, draft))
+    }
+
+    fn seal(&self, open: Vec<ToStore>) -> Vec<Bytes> {
+        self.signer.seal(&open)
+    }
+
+    /// Most subjects are never asked about, and few again: the account is loaded when it is needed.
+    fn rests(&self, account: &Self::State) -> bool {
+        account.cases.values().all(|record| !record.is_open())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Name as _;
+
+    use super::*;
+
+    #[test]
+    fn the_name_of_identitys_fact_is_that_of_its_contract() {
+        assert_eq!(SUBJECT_REGISTERED, identity::SubjectRegistered::full_name());
     }
 }

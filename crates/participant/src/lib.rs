@@ -16,6 +16,7 @@ mod announce;
 mod answer;
 mod decide;
 mod error;
+mod given;
 mod handler;
 pub mod publish;
 mod request;

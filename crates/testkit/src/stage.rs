@@ -153,7 +153,7 @@ impl Stage {
             account.cases.get(cancellation).is_some_and(|case| (case.epoch, case.revision) >= at_least)
         };
         let account = self.until(accounts, subject, given).await;
-        account.cases[cancellation].answer.clone()
+        account.cases[cancellation].answer().clone()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Records of the log: acknowledgements, and what is told of subjects and token keys.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use event_store::{NewEvent, Recorded, StreamId};
@@ -10,7 +11,10 @@ use keys::{Jwk, JwkSet};
 use messaging::{
     Decision, Expectation, Handler, Missing, Poison, Record, StreamEvents, Streams, Undecided, Unreadable,
 };
-use participant::{Encoded, contract};
+use participant::{
+    Encoded,
+    contract::{self, SignatureError},
+};
 use prost::{Message as _, Name as _};
 use proto::{
     cancellation::v1 as pb,
@@ -35,16 +39,43 @@ const ACTOR: &str = "cancellation";
 /// Parsed keys kept at the most; a roster has a handful.
 const PARSED_KEYS_MAX: usize = 1_000;
 
+/// Signed roots kept at the most, twice: one serves sixteen acknowledgements, which come soon after
+/// each other.
+const ROOTS_MAX: usize = 2_048;
+
 /// Reads the log for the coordinator.
 pub(crate) struct Acknowledgements {
     shell: Shell,
     participant_keys: Arc<ParticipantKeys>,
     /// Parsed keys by their JSON: a roster names the same few in every cancellation.
     parsed: RwLock<HashMap<String, Jwk>>,
+    roots: Mutex<Roots>,
 }
 
-enum Told {
-    Acknowledgement(CancellationId, SignedAcknowledgement),
+/// What signatures over roots of batches were found to hold: key, and signed bytes with signature.
+/// Two generations bound them.
+#[derive(Default)]
+struct Roots {
+    young: HashSet<([u8; 32], Vec<u8>)>,
+    old: HashSet<([u8; 32], Vec<u8>)>,
+}
+
+impl Roots {
+    fn contains(&self, root: &([u8; 32], Vec<u8>)) -> bool {
+        self.young.contains(root) || self.old.contains(root)
+    }
+
+    fn insert(&mut self, root: ([u8; 32], Vec<u8>)) {
+        if self.young.len() >= ROOTS_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(root);
+    }
+}
+
+/// What a record says.
+pub(crate) enum Told {
+    Acknowledgement(CancellationId, Box<(SignedAcknowledgement, Acknowledgement)>),
     Subject(SubjectId, pb::SubjectKnown),
     TokenKey(String),
     ParticipantKey(ParticipantName, String),
@@ -54,34 +85,35 @@ enum Told {
 
 impl Acknowledgements {
     pub(crate) fn new(shell: Shell, participant_keys: Arc<ParticipantKeys>) -> Self {
-        Self { shell, participant_keys, parsed: RwLock::default() }
+        Self { shell, participant_keys, parsed: RwLock::default(), roots: Mutex::default() }
     }
 
     fn acknowledge(
         &self,
         case: &Case,
         signed: &SignedAcknowledgement,
+        acknowledgement: &Acknowledgement,
         streams: &Streams<'_, Arc<Folded>>,
         now: Timestamp,
     ) -> Result<Outcome, Undecided> {
-        let claimed = Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|e| undecodable(&e))?;
-        let entry = case.request.roster.iter().find(|entry| entry.name.as_str() == claimed.participant);
         let entry =
-            entry.ok_or_else(|| Poison::new("UNKNOWN_PARTICIPANT", "not on the cancellation's roster"))?;
+            case.request.roster.iter().find(|entry| entry.name.as_str() == acknowledgement.participant);
+        let entry =
+            entry.ok_or_else(|| Poison::apart("UNKNOWN_PARTICIPANT", "not on the cancellation's roster"))?;
         let keys = self.keys_of(entry, &signed.kid, streams)?;
-        let acknowledgement = contract::verify(signed, &keys).map_err(|error| {
+        self.check(signed, &keys).map_err(|error| {
             let cause = match error {
-                contract::SignatureError::UnknownKey => late_keys::CAUSE,
+                SignatureError::UnknownKey => late_keys::CAUSE,
                 _ => "SIGNATURE",
             };
-            Poison::new(cause, error.to_string())
+            Poison::apart(cause, error.to_string())
         })?;
         if acknowledgement.cancellation_id != case.request.id.as_str()
             || acknowledgement.subject_id != case.request.subject.as_str()
         {
-            return Err(Poison::new("FOREIGN", "acknowledgement is about another cancellation").into());
+            return Err(Poison::apart("FOREIGN", "acknowledgement is about another cancellation").into());
         }
-        let answer = wire::answer(&acknowledgement, signed).map_err(|e| undecodable(&e))?;
+        let answer = wire::answer(acknowledgement, signed).map_err(|e| undecodable(&e))?;
         let state = Some(Box::new(case.clone()));
         match self.shell.carry_out(state, Command::Acknowledge(answer), now) {
             Ok(outcome) => Ok(outcome),
@@ -108,6 +140,22 @@ impl Acknowledgements {
         Ok(self.keys(&self.participant_keys.with(&entry.name, announced)))
     }
 
+    /// Checks the signature; of a batch once for all of it.
+    fn check(&self, signed: &SignedAcknowledgement, keys: &JwkSet) -> Result<(), SignatureError> {
+        let key = keys.find(&signed.kid).ok_or(SignatureError::UnknownKey)?;
+        if signed.batch.is_none() {
+            return contract::check(signed, key);
+        }
+        let said = [contract::signed_bytes(signed)?, signed.signature.clone()].concat();
+        let root = (*key.as_bytes(), said);
+        if self.roots.lock().unwrap_or_else(PoisonError::into_inner).contains(&root) {
+            return Ok(());
+        }
+        contract::check(signed, key)?;
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).insert(root);
+        Ok(())
+    }
+
     fn keys(&self, jwks: &[String]) -> JwkSet {
         let parsed = self.parsed.read().unwrap_or_else(PoisonError::into_inner);
         let known: Option<JwkSet> = jwks.iter().map(|json| parsed.get(json).cloned()).collect();
@@ -130,9 +178,9 @@ impl Acknowledgements {
         cause: &str,
         events: Vec<NewEvent>,
         at: Timestamp,
-    ) -> StreamEvents {
+    ) -> StreamEvents<Self> {
         let metadata = metadata(ACTOR.into(), cause, stream.as_str());
-        StreamEvents { stream, expected, metadata, at, events }
+        StreamEvents { stream, expected, metadata, at, events, folded: None, open: Vec::new() }
     }
 }
 
@@ -142,13 +190,16 @@ fn undecodable(error: &dyn std::fmt::Display) -> Poison {
 
 fn read(record: &Record) -> Result<Told, Poison> {
     if *record.topic == *contract::ACKNOWLEDGEMENTS {
-        let key = std::str::from_utf8(&record.key).map_err(|e| undecodable(&e))?;
-        let id = CancellationId::parse(key).map_err(|e| undecodable(&e))?;
+        // Answers have no order among each other, and anybody's garbage holds up nobody's.
+        let forged = |error: &dyn std::fmt::Display| Poison::apart("UNDECODABLE", error.to_string());
+        let key = std::str::from_utf8(&record.key).map_err(|e| forged(&e))?;
+        let id = CancellationId::parse(key).map_err(|e| forged(&e))?;
         if key.starts_with(contract::CONFORMANCE) {
             return Ok(Told::Other);
         }
-        let signed = SignedAcknowledgement::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
-        return Ok(Told::Acknowledgement(id, signed));
+        let signed = SignedAcknowledgement::decode(record.payload.clone()).map_err(|e| forged(&e))?;
+        let said = Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|e| forged(&e))?;
+        return Ok(Told::Acknowledgement(id, Box::new((signed, said))));
     }
     if let Some(name) = contract::keys_topic_of(&record.topic) {
         let fact = KeyAnnounced::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
@@ -180,30 +231,42 @@ fn new_event(encoded: Encoded) -> Vec<NewEvent> {
 impl Handler for Acknowledgements {
     type State = Arc<Folded>;
 
-    fn route(&self, record: &Record) -> Result<StreamId, Poison> {
-        Ok(match read(record)? {
-            Told::Acknowledgement(id, _) => streams::of_case(&id),
-            Told::Subject(id, _) => streams::of_subject(&id),
+    type Input = Told;
+
+    type Open = Infallible;
+
+    fn read(&self, record: &Record) -> Result<(StreamId, Told), Poison> {
+        let told = read(record)?;
+        let stream = match &told {
+            Told::Acknowledgement(id, _) => streams::of_case(id),
+            Told::Subject(id, _) => streams::of_subject(id),
             Told::ParticipantKey(..) => streams::of_participant_keys(),
             Told::TokenKey(_) | Told::Other => streams::of_token_keys(),
-        })
+        };
+        Ok((stream, told))
     }
 
     fn evolve(&self, state: Self::State, event: &Recorded) -> Result<Self::State, Unreadable> {
         streams::fold(state, event)
     }
 
-    fn decide(&self, record: &Record, streams: &Streams<'_, Self::State>) -> Result<Decision, Undecided> {
+    fn decide(
+        &self,
+        record: &Record,
+        told: &Told,
+        streams: &Streams<'_, Self::State>,
+    ) -> Result<Decision<Self>, Undecided> {
         let cause = record.header(messaging::CE_ID).unwrap_or_default();
         let mut decision = Decision::default();
         let now = self.shell.clock.now();
-        match read(record)? {
-            Told::Acknowledgement(id, signed) => {
-                let stream = streams::of_case(&id);
+        match told {
+            Told::Acknowledgement(id, answer) => {
+                let stream = streams::of_case(id);
                 let Some(case) = &streams.get(&stream)?.case else {
-                    return Err(Poison::new("UNKNOWN_CANCELLATION", "there is no such cancellation").into());
+                    return Err(Poison::apart("UNKNOWN_CANCELLATION", "there is no such cancellation").into());
                 };
-                let outcome = self.acknowledge(case, &signed, streams, now)?;
+                let (signed, said) = &**answer;
+                let outcome = self.acknowledge(case, signed, said, streams, now)?;
                 decision.listings.extend(outcome.listing);
                 if outcome.closes_subject {
                     let subject = streams::of_subject(&case.request.subject);
@@ -217,32 +280,29 @@ impl Handler for Acknowledgements {
                     ));
                 }
                 if !outcome.events.is_empty() {
-                    decision.events.push(Self::record(
-                        stream,
-                        Expectation::AsLoaded,
-                        cause,
-                        outcome.events,
-                        now,
-                    ));
+                    let folded = Some(Arc::new(Folded { case: outcome.state, ..Folded::default() }));
+                    let recorded = Self::record(stream, Expectation::AsLoaded, cause, outcome.events, now);
+                    decision.events.push(StreamEvents { folded, ..recorded });
                 }
             }
             Told::Subject(id, known) => {
-                let stream = streams::of_subject(&id);
+                let stream = streams::of_subject(id);
                 if streams.get(&stream)?.subject.is_none() {
-                    let events = new_event(Encoded::of(&known));
+                    let events = new_event(Encoded::of(known));
                     decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
                 }
             }
             Told::TokenKey(jwk_json) => {
                 let stream = streams::of_token_keys();
-                if !streams.get(&stream)?.keys.contains(&jwk_json) {
+                if !streams.get(&stream)?.keys.contains(jwk_json) {
+                    let jwk_json = jwk_json.clone();
                     let events = new_event(Encoded::of(&pb::TokenKeyKnown { jwk_json }));
                     decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
                 }
             }
             Told::ParticipantKey(name, jwk_json) => {
                 let stream = streams::of_participant_keys();
-                let known = (name, jwk_json);
+                let known = (name.clone(), jwk_json.clone());
                 if !streams.get(&stream)?.participant_keys.contains(&known) {
                     let (name, jwk_json) = known;
                     let known = pb::ParticipantKeyKnown { participant: name.to_string(), jwk_json };
@@ -253,5 +313,14 @@ impl Handler for Acknowledgements {
             Told::Other => {}
         }
         Ok(decision)
+    }
+
+    /// A cancellation that has ended is asked after no more, and what is known of a subject only now
+    /// and then.
+    fn rests(&self, folded: &Self::State) -> bool {
+        match &folded.case {
+            Some(case) => case.phase.is_ended(),
+            None => folded.keys.is_empty() && folded.participant_keys.is_empty(),
+        }
     }
 }

@@ -67,9 +67,28 @@ impl Cancellations {
         let Some(claim) = RequestClaim::new(caller, &new.request_id, new.digest) else {
             return Err(Error::Conflict);
         };
-        if let Some(first) = self.made_before(Some(&claim)).await? {
+        // The claim is not looked at first: as a rule nobody has it, and the append says so when it is
+        // otherwise. But a key must not be made for a text that is sealed already.
+        if !new.reason.is_empty()
+            && let Some(first) = self.made_before(Some(&claim)).await?
+        {
             return self.get(&first).await;
         }
+        match self.open(caller, new, &claim).await {
+            Err(refused) => match self.made_before(Some(&claim)).await? {
+                Some(first) => self.get(&first).await,
+                None => Err(refused),
+            },
+            opened => opened,
+        }
+    }
+
+    async fn open(
+        &self,
+        caller: &Caller,
+        new: NewCancellation,
+        claim: &RequestClaim,
+    ) -> Result<pb::Cancellation, Error> {
         let Some(selection) = self.roster.select(&new.scope) else {
             return Err(Rejection::NothingToCancel.into());
         };
@@ -97,7 +116,13 @@ impl Cancellations {
             append.claims.push(claim.claim(id.as_str()));
             append.guards.push(Guard { stream: streams::of_subject(&new.subject), version });
             match self.store.append(append).await {
-                Ok(appended) => return Ok(viewed(&outcome, appended.versions.first().copied().unwrap_or(0))),
+                Ok(appended) => {
+                    let version = appended.versions.first().copied().unwrap_or(0);
+                    let view = viewed(&outcome, version);
+                    let folded = Arc::new(Folded { case: outcome.state, ..Folded::default() });
+                    self.watchers.expect(streams::of_case(&id), &folded, version);
+                    return Ok(view);
+                }
                 // The subject moved: known anew, or closed.
                 Err(AppendError::Conflict(_)) => {}
                 Err(AppendError::Claimed { key, value }) if key == claim.key() => {
@@ -257,7 +282,7 @@ impl Cancellations {
         Ok((case, version))
     }
 
-    async fn folded(&self, stream: &StreamId) -> Result<(Arc<Folded>, u64), Error> {
+    pub(crate) async fn folded(&self, stream: &StreamId) -> Result<(Arc<Folded>, u64), Error> {
         streams::fold_all(&self.store.load(stream).await?).map_err(Error::Unreadable)
     }
 

@@ -73,7 +73,20 @@ pub struct Signed {
     /// The signature over them.
     pub signature: Arc<[u8]>,
     /// Which key.
-    pub kid: String,
+    pub kid: Arc<str>,
+    /// Where the signature covers several: that this is one of them.
+    pub batch: Option<Arc<Batch>>,
+}
+
+/// That an acknowledgement is one of a batch that has one signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Which of them, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub size: u32,
+    /// The hashes that lead to the signed root, one behind the other.
+    pub path: Arc<[u8]>,
 }
 
 /// An acknowledgement: what the rules need of it, and the signed whole.
@@ -193,7 +206,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It was asked for.
-    Requested(Request),
+    Requested(Arc<Request>),
     /// Participants were told.
     Instructed {
         /// What.
@@ -204,7 +217,7 @@ pub enum Event {
         participants: Vec<ParticipantName>,
     },
     /// A participant answered.
-    Acknowledged(Answer),
+    Acknowledged(Arc<Answer>),
     /// All have assessed, and something blocks.
     Blocked,
     /// All have assessed, and nothing blocks.

@@ -1,6 +1,6 @@
 //! Thin handlers: parse, do, convert.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use futures::{Stream, stream};
 use participant::RequestClaim;
@@ -12,9 +12,10 @@ use types::{Caller, CancellationId};
 use crate::{
     Jwks,
     app::{Cancellations, Change, NewCancellation, page_token},
-    streams,
+    error::Error,
+    streams::{self, Folded},
     watch::Watcher,
-    wire::requests,
+    wire::{self, requests},
 };
 
 /// The public API.
@@ -54,21 +55,35 @@ impl Watch {
             if self.told.is_some() && !self.watcher.changed().await {
                 return None;
             }
-            let cancellation = match self.cancellations.get(&self.id).await {
-                Ok(cancellation) => cancellation,
+            let (case, version) = match self.look().await {
+                Ok(found) => found,
                 Err(error) => {
                     self.ended = true;
                     return Some(Err(error.into()));
                 }
             };
-            if self.told >= Some(cancellation.version) {
+            if self.told >= Some(version) {
                 continue;
             }
-            self.told = Some(cancellation.version);
-            self.ended = cancellation.ended_at.is_some();
-            return Some(Ok(pb::WatchCancellationResponse { cancellation: Some(cancellation) }));
+            self.told = Some(version);
+            let cancellation = case.case.as_ref().map(|case| wire::view(case, version));
+            self.ended = cancellation.as_ref().is_none_or(|cancellation| cancellation.ended_at.is_some());
+            return Some(Ok(pb::WatchCancellationResponse { cancellation }));
         }
         None
+    }
+
+    /// How it stands: as those say who follow the store or, where they cannot, as it says itself.
+    async fn look(&mut self) -> Result<(Arc<Folded>, u64), Error> {
+        if let Some(found) = self.watcher.state() {
+            return Ok(found);
+        }
+        let (folded, version) = self.cancellations.folded(&streams::of_case(&self.id)).await?;
+        if folded.case.is_none() {
+            return Err(Error::NotFound(self.id.clone()));
+        }
+        self.watcher.learn(&folded, version);
+        Ok((folded, version))
     }
 }
 
@@ -124,10 +139,10 @@ impl CancellationService for Api {
     ) -> Result<Response<Self::WatchCancellationStream>, Status> {
         let id = requests::cancellation_id(&request.into_inner().cancellation_id)?;
         let watcher = self.cancellations.watchers.subscribe(streams::of_case(&id));
-        // An unknown one is refused at once, not within the stream.
-        self.cancellations.get(&id).await?;
         let cancellations = self.cancellations.clone();
-        let watch = Watch { cancellations, id, watcher, told: None, ended: false };
+        let mut watch = Watch { cancellations, id, watcher, told: None, ended: false };
+        // An unknown one is refused at once, not within the stream.
+        watch.look().await?;
         let stream =
             stream::unfold(watch, |mut watch| async move { watch.next().await.map(|next| (next, watch)) });
         Ok(Response::new(Box::pin(stream)))

@@ -60,6 +60,21 @@ pub struct SignedAnswer {
     pub signature: String,
     /// Which key: the RFC 7638 thumbprint of its JWK.
     pub kid: String,
+    /// Where the signature covers several acknowledgements: that this is one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<SignedBatch>,
+}
+
+/// That an acknowledgement is one of a batch with one signature; see exeunt.participant.v1.BatchProof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedBatch {
+    /// Which of them, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub size: u32,
+    /// The hashes that lead to the signed root, one behind the other, base64url without padding.
+    pub path: String,
 }
 
 /// Seals the receipt of a cancellation that everybody has finished.
@@ -76,7 +91,7 @@ pub(crate) fn seal(case: &Case, completed_at: Timestamp, key: &SigningKey) -> St
         completed_at: completed_at.to_string(),
         quote_digest: case.confirmation.as_ref().map(|c| quote::hex(&c.digest)).unwrap_or_default(),
         roster: request.roster.iter().map(|entry| entry.name.to_string()).collect(),
-        acknowledgements: finished.map(signed_answer).collect(),
+        acknowledgements: finished.map(|answer| signed_answer(answer)).collect(),
     };
     // A structure of strings and numbers always has a JSON form.
     let payload = serde_json::to_vec(&receipt).unwrap_or_default();
@@ -89,7 +104,12 @@ fn signed_answer(answer: &Answer) -> SignedAnswer {
         outcome: outcome_to(answer.outcome).as_str_name().to_owned(),
         signed: URL_SAFE_NO_PAD.encode(&answer.signed.bytes),
         signature: URL_SAFE_NO_PAD.encode(&answer.signed.signature),
-        kid: answer.signed.kid.clone(),
+        kid: answer.signed.kid.to_string(),
+        batch: answer.signed.batch.as_deref().map(|batch| SignedBatch {
+            index: batch.index,
+            size: batch.size,
+            path: URL_SAFE_NO_PAD.encode(&batch.path),
+        }),
     }
 }
 
@@ -135,7 +155,8 @@ pub(crate) fn to_proto(case: &Case, completed_at: Timestamp) -> pb::Receipt {
                 outcome: outcome_to(answer.outcome).into(),
                 signed: Bytes::copy_from_slice(&answer.signed.bytes),
                 signature: Bytes::copy_from_slice(&answer.signed.signature),
-                kid: answer.signed.kid.clone(),
+                kid: answer.signed.kid.to_string(),
+                batch: answer.signed.batch.as_deref().map(crate::wire::batch),
             })
             .collect(),
         version: 1,
@@ -196,13 +217,20 @@ pub fn verify(receipt_jws: &str, keys: &JwkSet) -> Result<Receipt, VerifyError> 
     if faults.is_empty() { Ok(receipt) } else { Err(VerifyError::Acknowledgements(faults)) }
 }
 
+fn bytes(text: &str) -> Result<Bytes, String> {
+    URL_SAFE_NO_PAD.decode(text).map(Bytes::from).map_err(|_| "not base64url".to_owned())
+}
+
+fn proof(batch: &SignedBatch) -> Result<contract_pb::BatchProof, String> {
+    Ok(contract_pb::BatchProof { index: batch.index, size: batch.size, path: bytes(&batch.path)? })
+}
+
 fn check(receipt: &Receipt, signed: &SignedAnswer, keys: &JwkSet) -> Result<(), String> {
-    let bytes =
-        |text: &str| URL_SAFE_NO_PAD.decode(text).map(Bytes::from).map_err(|_| "not base64url".to_owned());
     let message = contract_pb::SignedAcknowledgement {
         acknowledgement: bytes(&signed.signed)?,
         signature: bytes(&signed.signature)?,
         kid: signed.kid.clone(),
+        batch: signed.batch.as_ref().map(proof).transpose()?,
     };
     let own = keys.of(&signed.participant);
     let answer = contract::verify(&message, &own).map_err(|error| error.to_string())?;
@@ -222,6 +250,8 @@ fn check(receipt: &Receipt, signed: &SignedAnswer, keys: &JwkSet) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
 
     fn key(seed: u8) -> SigningKey {
@@ -234,26 +264,41 @@ mod tests {
         [own(1, SEALERS), own(2, "till"), own(3, "partner"), own(4, "partner")].into_iter().collect()
     }
 
-    fn answer(participant: &str, key: &SigningKey) -> SignedAnswer {
-        let outcome = contract_pb::Outcome::Done;
-        let signed = contract::sign(
-            &contract_pb::Acknowledgement {
-                cancellation_id: "can_1".into(),
-                subject_id: "sbj_1".into(),
-                participant: participant.into(),
-                kind: contract_pb::InstructionKind::Execute.into(),
-                outcome: outcome.into(),
-                ..Default::default()
-            },
-            key,
-        );
+    fn told(participant: &str) -> contract_pb::Acknowledgement {
+        contract_pb::Acknowledgement {
+            cancellation_id: "can_1".into(),
+            subject_id: "sbj_1".into(),
+            participant: participant.into(),
+            kind: contract_pb::InstructionKind::Execute.into(),
+            outcome: contract_pb::Outcome::Done.into(),
+            ..Default::default()
+        }
+    }
+
+    fn within_receipt(participant: &str, signed: contract_pb::SignedAcknowledgement) -> SignedAnswer {
         SignedAnswer {
             participant: participant.into(),
-            outcome: outcome.as_str_name().into(),
+            outcome: contract_pb::Outcome::Done.as_str_name().into(),
             signed: URL_SAFE_NO_PAD.encode(&signed.acknowledgement),
             signature: URL_SAFE_NO_PAD.encode(&signed.signature),
             kid: signed.kid,
+            batch: signed.batch.map(|batch| SignedBatch {
+                index: batch.index,
+                size: batch.size,
+                path: URL_SAFE_NO_PAD.encode(&batch.path),
+            }),
         }
+    }
+
+    fn answer(participant: &str, key: &SigningKey) -> SignedAnswer {
+        within_receipt(participant, contract::sign(&told(participant), key))
+    }
+
+    /// One that was signed with five others.
+    fn batched(participant: &str, key: &SigningKey) -> SignedAnswer {
+        let mut all: Vec<Bytes> = (0..5_u8).map(|other| vec![other].into()).collect();
+        all.insert(3, told(participant).encode_to_vec().into());
+        within_receipt(participant, contract::sign_batch(all, key).remove(3))
     }
 
     fn sealed(acknowledgements: Vec<SignedAnswer>, by: &SigningKey) -> String {
@@ -276,6 +321,23 @@ mod tests {
     fn a_receipt_holds_when_the_coordinator_sealed_what_each_participant_signed() {
         let all = vec![answer("till", &key(2)), answer("partner", &key(3))];
         verify(&sealed(all, &key(1)), &keys()).unwrap();
+    }
+
+    #[test]
+    fn a_receipt_holds_when_an_acknowledgement_is_one_of_a_batch_and_not_when_it_is_of_another() {
+        let all = vec![batched("till", &key(2)), answer("partner", &key(3))];
+        verify(&sealed(all.clone(), &key(1)), &keys()).unwrap();
+        let changed = |change: fn(&mut SignedBatch)| {
+            let mut all = all.clone();
+            change(all[0].batch.as_mut().unwrap());
+            verify(&sealed(all, &key(1)), &keys()).unwrap_err().to_string()
+        };
+        assert!(changed(|batch| batch.index = 2).contains("till: "));
+        assert!(changed(|batch| batch.path.truncate(8)).contains("malformed"));
+        assert!(changed(|batch| batch.path = "*".into()).contains("not base64url"));
+        let alone = SignedAnswer { batch: None, ..all[0].clone() };
+        let refused = verify(&sealed(vec![alone, all[1].clone()], &key(1)), &keys()).unwrap_err();
+        assert!(refused.to_string().contains("signature does not hold"), "{refused}");
     }
 
     #[test]

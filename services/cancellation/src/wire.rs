@@ -12,7 +12,7 @@ use proto::participant::v1 as pb;
 use types::{ParticipantName, Timestamp};
 pub(crate) use view::{blockers, decoded, state_of, view, view_of_row};
 
-use crate::domain::{Answer, Digest, Kind, Outcome, Signed};
+use crate::domain::{Answer, Batch, Digest, Kind, Outcome, Signed};
 
 /// What is wrong with an acknowledgement whose signature holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,11 @@ pub(crate) fn answer(
         signed: Signed {
             bytes: Arc::from(&signed.acknowledgement[..]),
             signature: Arc::from(&signed.signature[..]),
-            kid: signed.kid.clone(),
+            kid: signed.kid.as_str().into(),
+            batch: signed.batch.as_ref().map(|batch| {
+                let path = Arc::from(&batch.path[..]);
+                Arc::new(Batch { index: batch.index, size: batch.size, path })
+            }),
         },
     })
 }
@@ -60,8 +64,13 @@ pub(crate) fn signed(signed: &Signed) -> pb::SignedAcknowledgement {
     pb::SignedAcknowledgement {
         acknowledgement: Bytes::copy_from_slice(&signed.bytes),
         signature: Bytes::copy_from_slice(&signed.signature),
-        kid: signed.kid.clone(),
+        kid: signed.kid.to_string(),
+        batch: signed.batch.as_deref().map(batch),
     }
+}
+
+pub(crate) fn batch(batch: &Batch) -> pb::BatchProof {
+    pb::BatchProof { index: batch.index, size: batch.size, path: Bytes::copy_from_slice(&batch.path) }
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Option<Digest> {

@@ -1,16 +1,13 @@
 //! From a batch to its commit: load, decide, publish replies, append, and again until it holds.
 
-use std::{
-    collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use event_store::{AppendError, LogOffset, ParkedKey, StoreError, StreamId};
 
 use super::{
     EVENT_LOG, EVENT_STORE, Handler, Poison, Stop, Worker,
-    draft::{Draft, Drafted, Drafter, fold},
+    batch::Draft,
+    draft::{Drafted, Drafter, fold},
     lane::Item,
     options::BackOff,
     replay::PARKED_SHARE,
@@ -39,20 +36,21 @@ pub(super) enum Processed {
 
 impl<H: Handler> Worker<H> {
     /// Commits all of the records, whatever it takes; or those that are still this consumer's.
-    pub(super) async fn process(&mut self, mut items: Vec<Item>, replay: bool) -> Result<Processed, Stop> {
+    pub(super) async fn process(&mut self, mut items: Vec<Item<H>>, replay: bool) -> Result<Processed, Stop> {
         let mut pause = BackOff::new(&self.consumer.options);
         let (mut limit, mut failures) = (items.len(), 0);
         while !items.is_empty() {
             limit = limit.min(items.len());
             self.working.begin();
-            let draft = self.decide(&mut items[..limit], replay).await?;
+            let mut draft = self.decide(&mut items[..limit], replay).await?;
+            draft.seal(&*self.consumer.handler);
             let Draft { append, replies, covers, claimants, parks, poisoned, handled, largest, .. } = draft;
             self.reply(replies).await?;
             let offsets: Vec<LogOffset> = append.offsets.iter().map(|advance| advance.to.clone()).collect();
             match self.consumer.store.append(append).await {
                 Ok(_) => {
                     self.resumed(EVENT_STORE);
-                    self.working.promote();
+                    self.working.promote(|state| self.consumer.handler.rests(state));
                     self.tell_parked(&items[..covers]);
                     self.committed(&offsets, replay, parks, &poisoned, &handled);
                     items.drain(..covers);
@@ -96,20 +94,17 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Decides the records, loading what that needs.
-    async fn decide(&mut self, items: &mut [Item], replay: bool) -> Result<Draft, Stop> {
+    async fn decide(&mut self, items: &mut [Item<H>], replay: bool) -> Result<Draft<H>, Stop> {
         let mut wanted: Vec<StreamId> = Vec::new();
         for item in items.iter() {
             if item.poison.is_none()
                 && (replay || !self.lanes[item.lane].parked.contains(&item.record.key))
-                && let Some(route) = &item.route
+                && let Some((stream, _)) = &item.read
+                && !self.working.touch(stream)
             {
-                wanted.push(route.clone());
-                let foresee = || self.consumer.handler.foresee(&item.record, &mut wanted);
-                // Only a hint: what makes it panic will make the decision panic, too.
-                let _ = catch_unwind(AssertUnwindSafe(foresee));
+                wanted.push(stream.clone());
             }
         }
-        wanted.retain(|stream| !self.working.touch(stream));
         let mut loads = 0;
         loop {
             if !wanted.is_empty() {
@@ -222,9 +217,9 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    fn tell_parked(&self, items: &[Item]) {
+    fn tell_parked(&self, items: &[Item<H>]) {
         for Item { record, poison, .. } in items {
-            let Some(Poison { cause, detail }) = poison else { continue };
+            let Some(Poison { cause, detail, apart }) = poison else { continue };
             tracing::warn!(
                 group = %self.consumer.subscription.group,
                 topic = %record.topic,
@@ -232,13 +227,14 @@ impl<H: Handler> Worker<H> {
                 offset = record.offset,
                 %cause,
                 detail,
+                apart,
                 "record is parked"
             );
         }
     }
 
     /// Has a record whose claim is taken decided again; parks it when that does not help.
-    fn claimed(&mut self, items: &mut [Item], claimant: Option<usize>) {
+    fn claimed(&mut self, items: &mut [Item<H>], claimant: Option<usize>) {
         self.working.clear();
         let Some(item) = claimant.and_then(|index| items.get_mut(index)) else { return };
         item.claimed += 1;
@@ -254,7 +250,7 @@ impl<H: Handler> Worker<H> {
 
     /// Another consumer, or this one by an append whose answer was lost, moved offsets: takes over
     /// what stands there, and drops records that are not to be handled from there on.
-    async fn reconcile(&mut self, items: &mut Vec<Item>, aims: &[LogOffset]) -> Result<(), Stop> {
+    async fn reconcile(&mut self, items: &mut Vec<Item<H>>, aims: &[LogOffset]) -> Result<(), Stop> {
         self.working.clear();
         let rows = self.offsets().await?;
         for index in 0..self.lanes.len() {

@@ -3,24 +3,23 @@
 use std::{
     any::Any,
     cell::RefCell,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use bytes::Bytes;
 use event_store::{
-    Append, Expected, Guard, LogOffset, NewEvent, OffsetAdvance, ParkedChange, ParkedRecord, ParkedState,
-    Position, Recorded, StreamAppend, StreamId, TimerChange,
+    Expected, Guard, LogOffset, NewEvent, OffsetAdvance, ParkedChange, ParkedRecord, ParkedState, Position,
+    Recorded, StreamAppend, StreamId, TimerChange,
 };
 use types::Timestamp;
 
 use super::{
     Decision, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
-    lane::{Item, Lane},
+    batch::{Draft, OpenEvent},
+    lane::{self, Item, Lane},
     working::{Closed, Working},
 };
-use crate::Message;
 
 /// The cause of those that stand behind a parked record of their key.
 pub(crate) const BEHIND: &str = "behind";
@@ -34,33 +33,10 @@ const NAME_TOO_LONG: &str = "NAME_TOO_LONG";
 const STREAM_CHARACTERS_MAX: usize = 64;
 const CLAIM_BYTES_MAX: usize = 256;
 
-/// What a batch leads to, ready to commit.
-#[derive(Default)]
-pub(crate) struct Draft {
-    pub(crate) append: Append,
-    pub(crate) replies: Vec<Message>,
-    /// How many of the batch's records it covers; the rest waits for it to commit.
-    pub(crate) covers: usize,
-    /// Which record wants each claim.
-    pub(crate) claimants: HashMap<String, usize>,
-    /// Keys that it parks: lane and key.
-    pub(crate) parks: HashSet<(usize, Bytes)>,
-    /// Records that it parks for themselves, and how many it handles, by lane.
-    pub(crate) poisoned: Vec<usize>,
-    pub(crate) handled: Vec<usize>,
-    /// The record with the largest event.
-    pub(crate) largest: Option<(usize, usize)>,
-    /// Where each stream stands among the appended ones: for the first time and for the last.
-    streams: HashMap<StreamId, (usize, usize)>,
-    guards: HashMap<StreamId, u64>,
-    timers: HashMap<(StreamId, Arc<str>), usize>,
-    listings: HashMap<(StreamId, Arc<str>), usize>,
-}
-
 /// What came of deciding a batch.
-pub(crate) enum Drafted {
+pub(crate) enum Drafted<H: Handler> {
     /// It can commit.
-    Ready(Box<Draft>),
+    Ready(Box<Draft<H>>),
     /// These streams are needed first, each with the record that asked.
     Missing(Vec<(StreamId, usize)>),
 }
@@ -94,7 +70,7 @@ pub(crate) struct Drafter<'a, H: Handler> {
 
 impl<H: Handler> Drafter<'_, H> {
     /// Decides the records in order.
-    pub(crate) fn draft(&mut self, items: &mut [Item]) -> Drafted {
+    pub(crate) fn draft(&mut self, items: &mut [Item<H>]) -> Drafted<H> {
         'again: loop {
             self.working.restart();
             let mut draft = Draft::default();
@@ -102,7 +78,7 @@ impl<H: Handler> Drafter<'_, H> {
             let mut index = 0;
             while index < items.len() {
                 if self.parks_behind(&items[index], &draft) {
-                    self.park(&mut draft, &items[index], BEHIND);
+                    self.park(&mut draft, &items[index], BEHIND, false);
                     index += 1;
                     continue;
                 }
@@ -140,7 +116,7 @@ impl<H: Handler> Drafter<'_, H> {
         }
     }
 
-    fn parks_behind(&self, item: &Item, draft: &Draft) -> bool {
+    fn parks_behind(&self, item: &Item<H>, draft: &Draft<H>) -> bool {
         if self.replay {
             return false;
         }
@@ -150,10 +126,11 @@ impl<H: Handler> Drafter<'_, H> {
     }
 
     /// Decides one record. With `apply` false it only finds out what is missing.
-    fn step(&mut self, draft: &mut Draft, index: usize, item: &Item, apply: bool) -> Step {
+    fn step(&mut self, draft: &mut Draft<H>, index: usize, item: &Item<H>, apply: bool) -> Step {
+        let Some((_, input)) = &item.read else { return Step::Applied };
         let read = RefCell::new(Vec::new());
         let streams = Streams { working: &*self.working, read: &read };
-        let decided = catch_unwind(AssertUnwindSafe(|| self.handler.decide(&item.record, &streams)));
+        let decided = catch_unwind(AssertUnwindSafe(|| self.handler.decide(&item.record, input, &streams)));
         let decision = match decided {
             Ok(Ok(decision)) => decision,
             Ok(Err(Undecided::Poison(poison))) => return Step::Poisoned { poison, tainted: false },
@@ -181,7 +158,7 @@ impl<H: Handler> Drafter<'_, H> {
     }
 
     /// Streams that a decision rests on without having looked at them, and that are not loaded.
-    fn lacking(&self, decision: &Decision) -> Vec<StreamId> {
+    fn lacking(&self, decision: &Decision<H>) -> Vec<StreamId> {
         let written = decision.events.iter().filter(|events| events.expected == Expectation::AsLoaded);
         let rests_on = written.map(|events| &events.stream).chain(&decision.guards);
         rests_on.filter(|stream| self.working.get(stream).is_none()).cloned().collect()
@@ -202,10 +179,10 @@ impl<H: Handler> Drafter<'_, H> {
 
     fn apply(
         &mut self,
-        draft: &mut Draft,
+        draft: &mut Draft<H>,
         index: usize,
-        item: &Item,
-        decision: Decision,
+        item: &Item<H>,
+        decision: Decision<H>,
         read: &[StreamId],
     ) -> Step {
         let Decision { events, guards, claims, timers, listings, replies } = decision;
@@ -247,7 +224,8 @@ impl<H: Handler> Drafter<'_, H> {
         draft.handled.push(item.lane);
         if self.replay {
             draft.append.parked.push(ParkedChange::Remove {
-                key: self.lanes[item.lane].key(self.consumer, item.record.key.clone()),
+                key: self.lanes[item.lane]
+                    .key(self.consumer, item.parked_as.as_ref().unwrap_or(&item.record.key).clone()),
                 incarnation: item.incarnation.clone(),
                 offset: item.record.offset,
             });
@@ -258,62 +236,74 @@ impl<H: Handler> Drafter<'_, H> {
     /// Adds events to the draft, and folds them where the stream is loaded.
     fn write(
         &mut self,
-        draft: &mut Draft,
+        draft: &mut Draft<H>,
         index: usize,
-        new: StreamEvents,
+        mut new: StreamEvents<H>,
     ) -> Result<(), (StreamId, Unreadable)> {
-        let StreamEvents { stream, expected, metadata, at, events } = new;
-        if events.is_empty() {
+        if new.events.is_empty() {
             return Ok(());
         }
-        let largest = events.iter().map(|event| event.payload.len()).max().unwrap_or(0);
-        if draft.largest.is_none_or(|(bytes, _)| bytes < largest) {
-            draft.largest = Some((largest, index));
-        }
-        let seen = expected == Expectation::AsLoaded || self.working.is_drafted(&stream);
+        let largest = new.events.iter().map(|event| event.payload.len()).max().unwrap_or(0);
+        draft.note_largest(largest, index);
+        let seen = new.expected == Expectation::AsLoaded || self.working.is_drafted(&new.stream);
         let mut version = 0;
         if seen {
-            let (state, base) = self.working.take(&stream).unwrap_or_default();
-            version = base;
-            let mut folded = Ok(state);
-            for (number, event) in (base + 1..).zip(&events) {
-                let recorded = Recorded {
-                    position: Position::default(),
-                    stream: stream.clone(),
-                    version: number,
-                    id: event.id,
-                    kind: self.kind(event),
-                    schema: event.schema,
-                    at,
-                    metadata: metadata.clone(),
-                    payload: event.payload.clone(),
-                };
-                folded = folded.and_then(|state| fold(self.handler, state, &recorded));
-            }
-            match folded {
-                Ok(state) => self.working.draft(stream.clone(), state, base + events.len() as u64),
-                Err(unreadable) => return Err((stream, unreadable)),
-            }
+            version = self.fold(&mut new).map_err(|unreadable| (new.stream.clone(), unreadable))?;
         } else {
-            self.working.append_unseen(stream.clone());
+            self.working.append_unseen(new.stream.clone());
         }
+        let StreamEvents { stream, metadata, at, events, open, .. } = new;
         let appends = &mut draft.append.streams;
-        match draft.streams.get_mut(&stream) {
+        let (place, first) = match draft.streams.get_mut(&stream) {
             Some((_, last)) if appends[*last].at == at && appends[*last].metadata == metadata => {
+                let first = appends[*last].events.len();
                 appends[*last].events.extend(events);
+                (*last, first)
             }
             // Each record's events keep its own metadata; the version is that of the first ones.
             Some((_, last)) => {
                 *last = appends.len();
                 appends.push(StreamAppend { stream, expected: Expected::Any, metadata, at, events });
+                (*last, 0)
             }
             None => {
                 draft.streams.insert(stream.clone(), (appends.len(), appends.len()));
                 let expected = if seen { Expected::Exactly(version) } else { Expected::Any };
                 appends.push(StreamAppend { stream, expected, metadata, at, events });
+                (appends.len() - 1, 0)
             }
-        }
+        };
+        let open = open.into_iter().map(|(event, open)| (first + event, open));
+        draft.open.extend(open.map(|(event, open)| OpenEvent { index, place: (place, event), open }));
         Ok(())
+    }
+
+    /// Puts the state that new events leave into the draft; gives the version before them.
+    fn fold(&mut self, new: &mut StreamEvents<H>) -> Result<u64, Unreadable> {
+        let count = new.events.len() as u64;
+        if let Some(state) = new.folded.take() {
+            let base = self.working.get(&new.stream).map_or(0, |(_, version)| version);
+            self.working.draft(new.stream.clone(), state, base + count);
+            return Ok(base);
+        }
+        let (state, base) = self.working.take(&new.stream).unwrap_or_default();
+        let mut folded = Ok(state);
+        for (version, event) in (base + 1..).zip(&new.events) {
+            let recorded = Recorded {
+                position: Position::default(),
+                stream: new.stream.clone(),
+                version,
+                id: event.id,
+                kind: self.kind(event),
+                schema: event.schema,
+                at: new.at,
+                metadata: new.metadata.clone(),
+                payload: event.payload.clone(),
+            };
+            folded = folded.and_then(|state| fold(self.handler, state, &recorded));
+        }
+        self.working.draft(new.stream.clone(), folded?, base + count);
+        Ok(base)
     }
 
     fn kind(&mut self, event: &NewEvent) -> Arc<str> {
@@ -325,22 +315,29 @@ impl<H: Handler> Drafter<'_, H> {
         kind
     }
 
-    fn park_poisoned(&self, draft: &mut Draft, item: &Item) {
+    fn park_poisoned(&self, draft: &mut Draft<H>, item: &Item<H>) {
         let Some(poison) = &item.poison else { return };
-        draft.poisoned.push(item.lane);
-        self.park(draft, item, &poison.cause);
+        if !poison.apart || self.replay {
+            draft.poisoned.push(item.lane);
+        }
+        self.park(draft, item, &poison.cause, poison.apart);
     }
 
-    fn park(&self, draft: &mut Draft, item: &Item, cause: &str) {
+    fn park(&self, draft: &mut Draft<H>, item: &Item<H>, cause: &str, apart: bool) {
         let record = &item.record;
-        draft.parks.insert((item.lane, record.key.clone()));
+        let key = match &item.parked_as {
+            Some(key) => key.clone(),
+            None if apart => lane::apart(record.offset, &record.key),
+            None => record.key.clone(),
+        };
+        draft.parks.insert((item.lane, key.clone()));
         draft.append.parked.push(ParkedChange::Park(ParkedRecord {
             consumer: self.consumer.clone(),
             topic: record.topic.clone(),
             partition: record.partition,
             incarnation: item.incarnation.clone(),
             offset: record.offset,
-            key: record.key.clone(),
+            key,
             headers: record.headers.clone(),
             payload: record.payload.clone(),
             cause: cause.into(),
@@ -350,7 +347,7 @@ impl<H: Handler> Drafter<'_, H> {
     }
 
     /// Guards what is read only, and moves the offsets on.
-    fn finish(&self, draft: &mut Draft, items: &[Item]) {
+    fn finish(&self, draft: &mut Draft<H>, items: &[Item<H>]) {
         for (stream, version) in std::mem::take(&mut draft.guards) {
             match draft.streams.get(&stream).map(|(first, _)| &mut draft.append.streams[*first].expected) {
                 Some(Expected::Exactly(_)) => {}
@@ -400,7 +397,7 @@ fn unread(stream: &StreamId, unreadable: &Unreadable) -> Poison {
 }
 
 /// Refuses names that a store cannot hold: the same decision would come out of the same bytes again.
-fn check(decision: &Decision) -> Result<(), Poison> {
+fn check<H: Handler>(decision: &Decision<H>) -> Result<(), Poison> {
     let streams = decision.events.iter().map(|events| &events.stream).chain(&decision.guards);
     for stream in streams {
         if !(1..=STREAM_CHARACTERS_MAX).contains(&stream.as_str().chars().count()) {

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, cell::RefCell, sync::Arc};
 
+use bytes::Bytes;
 use event_store::{Claim, Listing, Metadata, NewEvent, Recorded, StreamId, TimerChange};
 use types::Timestamp;
 
@@ -16,12 +17,21 @@ pub struct Poison {
     pub cause: Cow<'static, str>,
     /// What exactly, for the log; no personal data.
     pub detail: String,
+    /// Whether it parks apart: kept for a person to look at, while those of its key that come after
+    /// it flow on, and not counted into the share of poison at which a partition stops.
+    pub apart: bool,
 }
 
 impl Poison {
     /// A record that cannot be handled, for that cause.
     pub fn new(cause: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { cause: cause.into(), detail: detail.into() }
+        Self { cause: cause.into(), detail: detail.into(), apart: false }
+    }
+
+    /// A record that nothing vouches for, like a forged one: it parks apart, for anybody who can
+    /// write one could hold up a key with it, or stop a partition.
+    pub fn apart(cause: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { apart: true, ..Self::new(cause, detail) }
     }
 }
 
@@ -62,8 +72,7 @@ pub enum Expectation {
 }
 
 /// Events of one stream that a decision adds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamEvents {
+pub struct StreamEvents<H: Handler> {
     /// The stream.
     pub stream: StreamId,
     /// What it must be.
@@ -74,13 +83,18 @@ pub struct StreamEvents {
     pub at: Timestamp,
     /// The events, in order.
     pub events: Vec<NewEvent>,
+    /// The state that they leave, where the decision has it: exactly what [`Handler::evolve`] makes of
+    /// them. Without it they are read and folded once more.
+    pub folded: Option<H::State>,
+    /// Which of the events have no payload yet, by their place, and what [`Handler::seal`] makes it
+    /// from. With any, `folded` must be there.
+    pub open: Vec<(usize, H::Open)>,
 }
 
 /// What a record leads to. All of it but the replies commits together with the record's offset.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Decision {
+pub struct Decision<H: Handler> {
     /// Events; a stream may stand here once.
-    pub events: Vec<StreamEvents>,
+    pub events: Vec<StreamEvents<H>>,
     /// Streams that were only read and must not have moved when this commits.
     pub guards: Vec<StreamId>,
     /// Keys to take. One that is taken has the record decided again, and parks it with
@@ -93,6 +107,20 @@ pub struct Decision {
     /// Stored answers to send again. They are published before the offset commits, and only from
     /// what is committed already.
     pub replies: Vec<Message>,
+}
+
+impl<H: Handler> Default for Decision<H> {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            events: Vec::new(),
+            guards: Vec::new(),
+            claims: Vec::new(),
+            timers: Vec::new(),
+            listings: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
 }
 
 /// The states of the streams that a decision may look at, with what earlier records of the same
@@ -127,22 +155,24 @@ impl<S> Streams<'_, S> {
 }
 
 /// What a service does with records. Everything here is pure and sync: no IO, no waiting.
-pub trait Handler: Send + Sync + 'static {
+pub trait Handler: Send + Sync + Sized + 'static {
     /// What a stream's events fold into; the default is a stream that does not exist. Cloning it
     /// should be cheap.
     type State: Clone + Default + Send + Sync + 'static;
 
-    /// Which stream a record's decision starts from. It is loaded before [`Handler::decide`].
+    /// A record's content, read once.
+    type Input: Send + Sync + 'static;
+
+    /// What an event's payload is made from once its whole batch is decided;
+    /// [`std::convert::Infallible`] where decisions give all payloads themselves.
+    type Open: Send + 'static;
+
+    /// Reads a record, and says from which stream its decision starts. That one is loaded before
+    /// [`Handler::decide`].
     ///
     /// # Errors
     /// [`Poison`] parks the record.
-    fn route(&self, record: &Record) -> Result<StreamId, Poison>;
-
-    /// Adds streams that [`Handler::decide`] will probably look at besides, so that they are loaded
-    /// in the same query. A hint: what is not named here is loaded when it is found missing.
-    fn foresee(&self, record: &Record, streams: &mut Vec<StreamId>) {
-        let _ = (record, streams);
-    }
+    fn read(&self, record: &Record) -> Result<(StreamId, Self::Input), Poison>;
 
     /// Folds one event. Events just decided come with position zero, as they have none yet.
     ///
@@ -155,5 +185,23 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Undecided`].
-    fn decide(&self, record: &Record, streams: &Streams<'_, Self::State>) -> Result<Decision, Undecided>;
+    fn decide(
+        &self,
+        record: &Record,
+        input: &Self::Input,
+        streams: &Streams<'_, Self::State>,
+    ) -> Result<Decision<Self>, Undecided>;
+
+    /// Makes the payloads that decisions left open, in order, right before the batch is appended. So
+    /// what is costly once, like a signature, can serve a whole batch.
+    fn seal(&self, open: Vec<Self::Open>) -> Vec<Bytes> {
+        let _ = open;
+        Vec::new()
+    }
+
+    /// Whether nothing more is expected of a stream, so that it need not be kept in memory.
+    fn rests(&self, state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use event_store::{LogOffset, ParkedKey, StreamId};
 
-use super::Poison;
+use super::{Handler, Poison};
 use crate::{Assignment, Record};
 
 /// One assigned partition.
@@ -83,6 +83,11 @@ impl Lane {
         self.partition == partition && *self.topic == *topic
     }
 
+    /// Whether a key waits for those of it that are parked.
+    pub(crate) fn holds_up(&self) -> bool {
+        self.parked.iter().any(|key| !key.starts_with(APART.as_bytes()))
+    }
+
     /// Goes on after a stop.
     pub(crate) fn resume(&mut self) {
         self.stopped = None;
@@ -124,15 +129,32 @@ impl Outcomes {
     }
 }
 
+/// What the keys of records begin with that park apart. No id has a colon, so that they are nobody's.
+const APART: &str = "apart:";
+
+/// The key under which a record parks apart, even from others of its kind: `apart:<offset>:<key>`.
+pub(crate) fn apart(offset: i64, key: &[u8]) -> Bytes {
+    [format!("{APART}{offset}:").as_bytes(), key].concat().into()
+}
+
+/// The key that a parked record had in the log.
+pub(crate) fn original(key: &Bytes) -> Bytes {
+    let behind =
+        key.strip_prefix(APART.as_bytes()).and_then(|rest| rest.iter().position(|byte| *byte == b':'));
+    behind.map_or_else(|| key.clone(), |colon| key.slice(APART.len() + colon + 1..))
+}
+
 /// A record on its way through the consumer.
-pub(crate) struct Item {
+pub(crate) struct Item<H: Handler> {
     pub(crate) record: Record,
     /// Which life of the topic it comes from; a parked one may be of an earlier one.
     pub(crate) incarnation: Arc<str>,
     /// Where its partition stands among the lanes.
     pub(crate) lane: usize,
-    /// The stream its decision starts from.
-    pub(crate) route: Option<StreamId>,
+    /// The key under which it is parked, of one that is tried again.
+    pub(crate) parked_as: Option<Bytes>,
+    /// The stream its decision starts from, and what it says.
+    pub(crate) read: Option<(StreamId, H::Input)>,
     /// Why it cannot be handled, when that is known.
     pub(crate) poison: Option<Poison>,
     /// How often its claims were found taken.
@@ -142,6 +164,16 @@ pub(crate) struct Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_comes_back_from_where_it_parks_apart() {
+        for key in [&b"a"[..], b"", b"a:b", b"apart:1:a"] {
+            assert_eq!(*original(&apart(17, key)), *key);
+        }
+        for key in ["a", "apart:", "can_1"] {
+            assert_eq!(original(&Bytes::from(key)), key);
+        }
+    }
 
     #[test]
     fn a_share_counts_only_when_the_window_is_full() {

@@ -2,7 +2,12 @@
 
 use event_store::{Append, AppendError, ParkedChange, ParkedKey, ParkedRecord, ParkedState};
 
-use super::{EVENT_STORE, Handler, Stop, Worker, commit::Processed, lane::Item, options::BackOff};
+use super::{
+    EVENT_STORE, Handler, Stop, Worker,
+    commit::Processed,
+    lane::{Item, original},
+    options::BackOff,
+};
 use crate::Record;
 
 /// The most records of one key that are read back at once.
@@ -28,7 +33,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
             let lane = &mut self.lanes[index];
-            if lane.parked.is_empty() && lane.stopped.as_deref() == Some(PARKED_SHARE) {
+            if !lane.holds_up() && lane.stopped.as_deref() == Some(PARKED_SHARE) {
                 lane.resume();
                 self.start(index).await?;
             }
@@ -43,7 +48,7 @@ impl<H: Handler> Worker<H> {
         let limit = self.consumer.options.replay_records_max;
         let rows = self.parked_records(key, limit).await?;
         let more = rows.len() >= limit;
-        let items: Vec<Item> = rows.into_iter().map(|row| self.parked_item(row, lane)).collect();
+        let items: Vec<Item<H>> = rows.into_iter().map(|row| self.parked_item(row, lane)).collect();
         match self.process(items, true).await? {
             Processed::All if more => self.parked_pending = true,
             Processed::All => drop(self.lanes[lane].parked.remove(&key.key)),
@@ -53,10 +58,10 @@ impl<H: Handler> Worker<H> {
         Ok(())
     }
 
-    fn parked_item(&self, row: ParkedRecord, lane: usize) -> Item {
+    fn parked_item(&self, row: ParkedRecord, lane: usize) -> Item<H> {
         let ParkedRecord { topic, partition, incarnation, offset, key, headers, payload, at, .. } = row;
-        let record = Record { topic, partition, offset, key, headers, payload, at };
-        self.route(record, lane, incarnation)
+        let record = Record { topic, partition, offset, key: original(&key), headers, payload, at };
+        Item { parked_as: Some(key), ..self.read(record, lane, incarnation) }
     }
 
     /// The first of a key failed again: the others go back to waiting. Should this not take place,

@@ -144,12 +144,16 @@ impl<S: Clone + Default> Working<S> {
         self.begin();
     }
 
-    /// The draft is committed: it is what is stored now.
-    pub(crate) fn promote(&mut self) {
+    /// The draft is committed: it is what is stored now. Of streams that rest nothing is kept.
+    pub(crate) fn promote(&mut self, rests: impl Fn(&S) -> bool) {
         let attempt = self.attempt;
         for (stream, Draft { state, version }) in self.drafts.drain() {
             self.old.remove(&stream);
-            self.young.insert(stream, Held { state, version, attempt });
+            if rests(&state) {
+                self.young.remove(&stream);
+            } else {
+                self.young.insert(stream, Held { state, version, attempt });
+            }
         }
         if self.young.len() >= self.generation_max {
             self.old = std::mem::take(&mut self.young);

@@ -11,6 +11,7 @@ use crate::{
 
 on_each![
     poison_parks_with_its_key_and_others_flow_on,
+    what_nobody_vouches_for_parks_apart_and_holds_up_nothing,
     a_panic_and_an_undecodable_record_park,
     an_event_that_cannot_be_read_stops_its_stream_only,
     a_replay_handles_a_keys_records_in_order_and_frees_the_key,
@@ -54,6 +55,49 @@ async fn poison_parks_with_its_key_and_others_flow_on(bench: Arc<Bench>) {
     assert_eq!(row.headers.len(), 2);
     let mut health = consumer.handle.health();
     within("the health", health.wait_for(|health| health.parked_keys == 1)).await.unwrap();
+    consumer.stop().await;
+    store.close().await;
+}
+
+async fn what_nobody_vouches_for_parks_apart_and_holds_up_nothing(bench: Arc<Bench>) {
+    let (topic, store, group) = (bench.topic(1).await, bench.store().await, group());
+    let options = messaging::ConsumerOptions { parked_window: 4, ..options() };
+    let start = |handler| start_with(&store, &bench.log, subscription(&group, "m", &topic), handler, options);
+    let consumer = start(Arc::new(Adder::default()));
+    let forged = ["1 forged", "2 forged", "3 forged", "4 forged", "5 forged"].map(|text| ("a", text));
+    bench.publish(&topic, &forged).await;
+    bench.publish(&topic, &[("a", "6 add:1"), ("b", "7 add:1")]).await;
+    // All that the partition has seen lately is forged, and it goes on.
+    reached(&store, &group, &topic, 7).await;
+    assert_eq!((sum(&store, "a").await.total, sum(&store, "b").await.total), (1, 1));
+    assert_eq!(causes(&store, &group).await, [0, 1, 2, 3, 4].map(|at| (at, "FORGED".to_owned())));
+    assert_eq!(*parked(&store, &group).await[1].key, *b"apart:1:a");
+    let mut health = consumer.handle.health();
+    within("the health", health.wait_for(|health| health.parked_keys == 5)).await.unwrap();
+    assert!(health.borrow().stopped.is_empty());
+    consumer.stop().await;
+
+    // The same after a restart. Somebody has it tried again, in vain, and later with success.
+    let consumer = start(Arc::new(Adder::default()));
+    bench.publish(&topic, &[("a", "8 add:1")]).await;
+    reached(&store, &group, &topic, 8).await;
+    assert_eq!(sum(&store, "a").await.total, 2);
+    let before = consumer.handler.decided.load(Ordering::SeqCst);
+    change(&store, ParkedChange::Replay(key(&group, &topic, "apart:1:a"))).await;
+    until("the vain replay", || async {
+        let tried = consumer.handler.decided.load(Ordering::SeqCst) > before;
+        let rows = parked(&store, &group).await;
+        (tried && rows.len() == 5 && rows.iter().all(|row| row.state == ParkedState::Parked)).then_some(())
+    })
+    .await;
+    consumer.handler.cure();
+    for row in parked(&store, &group).await {
+        let row_key = String::from_utf8(row.key.to_vec()).unwrap();
+        change(&store, ParkedChange::Replay(key(&group, &topic, &row_key))).await;
+    }
+    until("the replay", || async { parked(&store, &group).await.is_empty().then_some(()) }).await;
+    let mut health = consumer.handle.health();
+    within("the health", health.wait_for(|health| health.parked_keys == 0)).await.unwrap();
     consumer.stop().await;
     store.close().await;
 }

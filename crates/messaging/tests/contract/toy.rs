@@ -1,7 +1,7 @@
 //! A small service: streams that add numbers up, each record once.
 //!
 //! A record's text is words: `add:3`, `also:other:3` (adds to another stream as well), `claim:key`,
-//! `poison`, `panic`, `strange` (stores an event that cannot be read), `twice` (answers a repeated
+//! `poison`, `forged` (parks apart), `panic`, `strange` (stores an event that cannot be read), `twice` (answers a repeated
 //! record). Its first word is its id: a record of the same id again changes nothing.
 
 use std::{
@@ -76,18 +76,27 @@ pub fn fold(state: Sum, recorded: &Recorded) -> Result<Sum, Unreadable> {
 impl Handler for Adder {
     type State = Sum;
 
-    fn route(&self, record: &Record) -> Result<StreamId, Poison> {
+    type Input = ();
+
+    type Open = std::convert::Infallible;
+
+    fn read(&self, record: &Record) -> Result<(StreamId, ()), Poison> {
         if text(record).contains("misrouted") {
             return Err(Poison::new("UNDECODABLE", "misrouted"));
         }
-        Ok(StreamId::new(std::str::from_utf8(&record.key).unwrap()))
+        Ok((StreamId::new(std::str::from_utf8(&record.key).unwrap()), ()))
     }
 
     fn evolve(&self, state: Sum, event: &Recorded) -> Result<Sum, Unreadable> {
         fold(state, event)
     }
 
-    fn decide(&self, record: &Record, streams: &Streams<'_, Sum>) -> Result<Decision, Undecided> {
+    fn decide(
+        &self,
+        record: &Record,
+        (): &(),
+        streams: &Streams<'_, Sum>,
+    ) -> Result<Decision<Self>, Undecided> {
         self.decided.fetch_add(1, Ordering::SeqCst);
         let stream = StreamId::new(std::str::from_utf8(&record.key).unwrap());
         let (id, words) = text(record).split_once(' ').unwrap();
@@ -98,6 +107,8 @@ impl Handler for Adder {
             metadata: metadata(record),
             at: Timestamp::from_micros(1),
             events: vec![event(kind, payload)],
+            folded: None,
+            open: Vec::new(),
         };
         if streams.get(&stream)?.seen.contains(id) {
             if let Some(topic) = &self.replies {
@@ -121,6 +132,9 @@ impl Handler for Adder {
                 }
                 ("strange", None, None) => {
                     decision.events.push(add(&stream, "toy.v1.Strange", String::new()));
+                }
+                ("forged", ..) if !self.cured.load(Ordering::SeqCst) => {
+                    return Err(Poison::apart("FORGED", "nobody vouches for it").into());
                 }
                 ("poison", ..) if !self.cured.load(Ordering::SeqCst) => {
                     return Err(Poison::new("UNKNOWN_KIND", "poison").into());

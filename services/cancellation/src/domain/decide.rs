@@ -93,7 +93,7 @@ fn open(request: Request) -> Result<Vec<Event>, Rejection> {
         return Err(Rejection::NothingToCancel);
     }
     let gates_none = request.gates_none;
-    let requested = Event::Requested(request);
+    let requested = Event::Requested(Arc::new(request));
     let Some(case) = evolve(None, requested.clone()) else { return Err(Rejection::NothingToCancel) };
     let (kind, participants) =
         if gates_none { (Kind::Execute, case.ready(1)) } else { (Kind::Assess, case.unfinished()) };
@@ -121,7 +121,7 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
     }
     let at = answer.at;
     let changed = answer.outcome == Outcome::Changed;
-    let acknowledged = Event::Acknowledged(answer);
+    let acknowledged = Event::Acknowledged(Arc::new(answer));
     let Some(after) = evolve(Some(Box::new(case.clone())), acknowledged.clone()) else {
         return Ok(Vec::new());
     };

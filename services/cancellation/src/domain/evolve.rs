@@ -1,5 +1,7 @@
 //! Applies facts.
 
+use std::sync::Arc;
+
 use super::{
     Answer, Event, Kind, Outcome,
     state::{Case, Confirmation, Phase, Progress, State},
@@ -105,7 +107,7 @@ fn instructed(progress: &mut Progress, kind: Kind, epoch: u32) {
     }
 }
 
-fn acknowledged(case: &mut Case, answer: Answer) {
+fn acknowledged(case: &mut Case, answer: Arc<Answer>) {
     let Some(index) = case.index_of(&answer.participant) else { return };
     let progress = &mut case.progress[index];
     progress.last = progress.last.max((answer.epoch, answer.revision));

@@ -1,6 +1,6 @@
 //! What is known of a cancellation.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use types::{CancellationId, ItemKind, ParticipantName, Timestamp};
 
@@ -65,11 +65,11 @@ pub struct Progress {
     /// The round in which it was last told to assess.
     pub assess_epoch: Option<u32>,
     /// Its last answer to that: its assessment, or why there is none yet.
-    pub assessment: Option<Answer>,
+    pub assessment: Option<Arc<Answer>>,
     /// The round in which it was last told to execute.
     pub execute_epoch: Option<u32>,
     /// Its last answer to that.
-    pub execution: Option<Answer>,
+    pub execution: Option<Arc<Answer>>,
     /// The highest (epoch, revision) taken.
     pub last: (u32, u32),
 }
@@ -102,7 +102,7 @@ pub struct Confirmation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     /// As it was asked for.
-    pub request: Request,
+    pub request: Arc<Request>,
     /// Where it stands.
     pub phase: Phase,
     /// The last round of instructions.
@@ -166,7 +166,7 @@ impl Case {
     }
 
     fn unfinished_assessments(&self) -> impl Iterator<Item = &Answer> {
-        self.progress.iter().filter(|p| !p.is_finished()).filter_map(|p| p.assessment.as_ref())
+        self.progress.iter().filter(|p| !p.is_finished()).filter_map(|p| p.assessment.as_deref())
     }
 
     pub(super) fn any_blocked(&self) -> bool {

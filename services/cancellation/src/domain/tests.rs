@@ -77,7 +77,7 @@ fn answer(by: &str, kind: Kind, epoch: u32, outcome: Outcome) -> Answer {
         blocked: false,
         rejected: false,
         at: at(1),
-        signed: Signed { bytes: Arc::from([]), signature: Arc::from([]), kid: String::new() },
+        signed: Signed { bytes: Arc::from([]), signature: Arc::from([]), kid: "".into(), batch: None },
     }
 }
 
@@ -106,12 +106,12 @@ fn confirm() -> Command {
 }
 
 fn requested() -> Vec<Event> {
-    vec![Event::Requested(request()), instructed(Kind::Assess, 1, &["a", "b", "c", "d"])]
+    vec![Event::Requested(Arc::new(request())), instructed(Kind::Assess, 1, &["a", "b", "c", "d"])]
 }
 
 fn quoted() -> Vec<Event> {
     let mut history = requested();
-    history.extend(["a", "b", "c", "d"].map(|by| Event::Acknowledged(assessed(by))));
+    history.extend(["a", "b", "c", "d"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
     history.push(Event::Quoted { digest: QUOTE });
     history
 }
@@ -147,10 +147,10 @@ fn a_request_that_concerns_nobody_is_refused() {
 #[test]
 fn without_gates_execution_starts_at_once_in_order() {
     let ungated = Request { gates_none: true, ..request() };
-    let history = [Event::Requested(ungated.clone()), instructed(Kind::Execute, 1, &["a"])];
+    let history = [Event::Requested(Arc::new(ungated.clone())), instructed(Kind::Execute, 1, &["a"])];
     given([]).when(Command::Request(ungated)).then(history.clone());
     let done = answer("a", Kind::Execute, 1, Outcome::Done);
-    let told = [Event::Acknowledged(done.clone()), instructed(Kind::Execute, 1, &["b", "c"])];
+    let told = [Event::Acknowledged(Arc::new(done.clone())), instructed(Kind::Execute, 1, &["b", "c"])];
     given(history).when(Command::Acknowledge(done)).then(told);
 }
 
@@ -163,49 +163,53 @@ fn nothing_is_known_of_a_cancellation_that_was_not_requested() {
 
 #[test]
 fn a_blocker_is_told_only_when_all_have_assessed_so_that_all_blockers_are_told_together() {
-    let three = after(requested(), ["a", "b"].map(|by| Event::Acknowledged(blocked(by))));
-    let three = after(three, [Event::Acknowledged(assessed("c"))]);
-    given(requested()).when(Command::Acknowledge(blocked("a"))).then([Event::Acknowledged(blocked("a"))]);
+    let three = after(requested(), ["a", "b"].map(|by| Event::Acknowledged(Arc::new(blocked(by)))));
+    let three = after(three, [Event::Acknowledged(Arc::new(assessed("c")))]);
+    given(requested())
+        .when(Command::Acknowledge(blocked("a")))
+        .then([Event::Acknowledged(Arc::new(blocked("a")))]);
     let last = assessed("d");
-    given(three).when(Command::Acknowledge(last.clone())).then([Event::Acknowledged(last), Event::Blocked]);
+    given(three)
+        .when(Command::Acknowledge(last.clone()))
+        .then([Event::Acknowledged(Arc::new(last)), Event::Blocked]);
 }
 
 #[test]
 fn when_the_last_blocker_clears_a_quote_is_wanted() {
-    let history = after(requested(), [Event::Acknowledged(blocked("a"))]);
-    let history = after(history, ["b", "c", "d"].map(|by| Event::Acknowledged(assessed(by))));
+    let history = after(requested(), [Event::Acknowledged(Arc::new(blocked("a")))]);
+    let history = after(history, ["b", "c", "d"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
     let history = after(history, [Event::Blocked]);
     let cleared = Answer { revision: 2, ..assessed("a") };
     given(history.clone())
         .when(Command::Acknowledge(cleared.clone()))
-        .then([Event::Acknowledged(cleared.clone())]);
-    let case = given(after(history, [Event::Acknowledged(cleared)])).0.unwrap();
+        .then([Event::Acknowledged(Arc::new(cleared.clone()))]);
+    let case = given(after(history, [Event::Acknowledged(Arc::new(cleared))])).0.unwrap();
     assert_eq!(case.wants(), Some(Want::Quote));
 }
 
 #[test]
 fn an_assessment_that_changes_takes_the_quote_back() {
     let changed = Answer { revision: 2, digest: Some([77; 32]), ..assessed("b") };
-    let case = given(after(quoted(), [Event::Acknowledged(changed)])).0.unwrap();
+    let case = given(after(quoted(), [Event::Acknowledged(Arc::new(changed))])).0.unwrap();
     assert_eq!((case.phase, case.quote, case.wants()), (Phase::Assessing, None, Some(Want::Quote)));
     let worse = Answer { revision: 2, digest: Some([77; 32]), ..blocked("b") };
     given(quoted())
         .when(Command::Acknowledge(worse.clone()))
-        .then([Event::Acknowledged(worse), Event::Blocked]);
+        .then([Event::Acknowledged(Arc::new(worse)), Event::Blocked]);
 }
 
 #[test]
 fn an_assessment_that_says_the_same_again_leaves_the_quote_be() {
     let same = Answer { revision: 2, ..assessed("b") };
-    let case = given(after(quoted(), [Event::Acknowledged(same)])).0.unwrap();
+    let case = given(after(quoted(), [Event::Acknowledged(Arc::new(same))])).0.unwrap();
     assert_eq!((case.phase, case.quote), (Phase::AwaitingConfirmation, Some(QUOTE)));
 }
 
 #[test]
 fn what_cannot_be_asked_at_all_is_rejected() {
-    let history = after(requested(), ["a", "b", "c"].map(|by| Event::Acknowledged(assessed(by))));
+    let history = after(requested(), ["a", "b", "c"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
     let unknown = Answer { rejected: true, ..assessed("d") };
-    let rejected = [Event::Acknowledged(unknown.clone()), Event::Rejected { at: at(1) }];
+    let rejected = [Event::Acknowledged(Arc::new(unknown.clone())), Event::Rejected { at: at(1) }];
     given(history).when(Command::Acknowledge(unknown)).then(rejected);
 }
 
@@ -242,7 +246,7 @@ fn a_confirmation_is_refused_for_a_reason() {
 fn one_token_twice_counts_once() {
     let two = Request { tokens_required: 2, ..request() };
     let history = quoted().into_iter().map(|event| match event {
-        Event::Requested(_) => Event::Requested(two.clone()),
+        Event::Requested(_) => Event::Requested(Arc::new(two.clone())),
         other => other,
     });
     let command = Command::Confirm { digest: QUOTE, tokens: vec![token(), token()], now: at(5) };
@@ -252,7 +256,7 @@ fn one_token_twice_counts_once() {
 #[test]
 fn execution_follows_the_order_and_goes_side_by_side_where_it_may() {
     let told = |by: &str, next: &[&str]| {
-        let mut events = vec![Event::Acknowledged(done(by))];
+        let mut events = vec![Event::Acknowledged(Arc::new(done(by)))];
         events.extend((!next.is_empty()).then(|| instructed(Kind::Execute, 2, next)));
         events
     };
@@ -268,17 +272,17 @@ fn waiting_finishes_nobody_and_a_higher_revision_does() {
     let waiting = answer("a", Kind::Execute, 2, Outcome::Waiting);
     given(executing())
         .when(Command::Acknowledge(waiting.clone()))
-        .then([Event::Acknowledged(waiting.clone())]);
-    let history = after(executing(), [Event::Acknowledged(waiting)]);
+        .then([Event::Acknowledged(Arc::new(waiting.clone()))]);
+    let history = after(executing(), [Event::Acknowledged(Arc::new(waiting))]);
     let over = Answer { revision: 2, ..done("a") };
-    let told = [Event::Acknowledged(over.clone()), instructed(Kind::Execute, 2, &["b", "c"])];
+    let told = [Event::Acknowledged(Arc::new(over.clone())), instructed(Kind::Execute, 2, &["b", "c"])];
     given(history).when(Command::Acknowledge(over)).then(told);
 }
 
 #[test]
 fn a_failure_completes_nothing() {
     let failed = answer("a", Kind::Execute, 2, Outcome::Failed);
-    let history = after(executing(), [Event::Acknowledged(failed)]);
+    let history = after(executing(), [Event::Acknowledged(Arc::new(failed))]);
     let case = given(history.clone()).0.unwrap();
     assert_eq!((case.phase, case.wants()), (Phase::Executing, None));
     // It can be tried again, from a new quote on.
@@ -305,7 +309,7 @@ fn a_round_that_a_restored_database_has_forgotten_is_told_again_under_a_higher_n
     given(history.clone()).when(superseded(Kind::Execute, 2)).then([]);
     given(history.clone()).when(superseded(Kind::Execute, 3)).then([instructed(Kind::Execute, 4, &["a"])]);
     let done = Answer { epoch: 3, ..done("a") };
-    let told = [Event::Acknowledged(done.clone()), instructed(Kind::Execute, 3, &["b", "c"])];
+    let told = [Event::Acknowledged(Arc::new(done.clone())), instructed(Kind::Execute, 3, &["b", "c"])];
     given(history).when(Command::Acknowledge(done)).then(told);
     let again = instructed(Kind::Assess, 2, &["a", "b", "c", "d"]);
     given(requested()).when(superseded(Kind::Assess, 1)).then([again]);
@@ -315,16 +319,16 @@ fn a_round_that_a_restored_database_has_forgotten_is_told_again_under_a_higher_n
 fn who_answers_assess_with_anything_but_an_assessment_has_not_assessed() {
     for outcome in [Outcome::Accepted, Outcome::Waiting, Outcome::Failed, Outcome::Done, Outcome::Changed] {
         let answered = Answer { digest: None, assessed_at: None, ..answer("a", Kind::Assess, 1, outcome) };
-        let history = after(requested(), [Event::Acknowledged(answered.clone())]);
-        let history = after(history, ["b", "c", "d"].map(|by| Event::Acknowledged(assessed(by))));
+        let history = after(requested(), [Event::Acknowledged(Arc::new(answered.clone()))]);
+        let history = after(history, ["b", "c", "d"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
         let case = given(history.clone()).0.unwrap();
         assert_eq!((case.phase, case.wants()), (Phase::Assessing, None), "{outcome:?}");
         let late = Answer { revision: 2, ..assessed("a") };
-        let case = given(after(history, [Event::Acknowledged(late)])).0.unwrap();
+        let case = given(after(history, [Event::Acknowledged(Arc::new(late))])).0.unwrap();
         assert_eq!(case.wants(), Some(Want::Quote));
         // What was assessed and is no more takes the quote back.
         let withdrawn = Answer { revision: 2, digest: Some([b'a'; 32]), ..answered };
-        let case = given(after(quoted(), [Event::Acknowledged(withdrawn)])).0.unwrap();
+        let case = given(after(quoted(), [Event::Acknowledged(Arc::new(withdrawn))])).0.unwrap();
         assert_eq!((case.phase, case.quote, case.wants()), (Phase::Assessing, None, None));
     }
 }
@@ -337,16 +341,22 @@ fn a_participant_off_the_roster_is_refused() {
 
 #[test]
 fn changed_facts_bring_the_case_back_to_a_new_quote_and_the_finished_stay_finished() {
-    let history =
-        after(executing(), [Event::Acknowledged(done("a")), instructed(Kind::Execute, 2, &["b", "c"])]);
+    let history = after(
+        executing(),
+        [Event::Acknowledged(Arc::new(done("a"))), instructed(Kind::Execute, 2, &["b", "c"])],
+    );
     let changed = answer("b", Kind::Execute, 2, Outcome::Changed);
-    let told = [Event::Acknowledged(changed.clone()), instructed(Kind::Assess, 3, &["b", "c", "d"])];
+    let told =
+        [Event::Acknowledged(Arc::new(changed.clone())), instructed(Kind::Assess, 3, &["b", "c", "d"])];
     given(history.clone()).when(Command::Acknowledge(changed)).then(told.clone());
     // `c` was under way, and its end counts.
     let history = after(history, told);
-    given(history.clone()).when(Command::Acknowledge(done("c"))).then([Event::Acknowledged(done("c"))]);
+    given(history.clone())
+        .when(Command::Acknowledge(done("c")))
+        .then([Event::Acknowledged(Arc::new(done("c")))]);
     let again = |by: &str| Answer { epoch: 3, ..assessed(by) };
-    let history = after(history, [done("c"), again("b"), again("d")].map(Event::Acknowledged));
+    let history =
+        after(history, [done("c"), again("b"), again("d")].map(|answer| Event::Acknowledged(answer.into())));
     let case = given(history.clone()).0.unwrap();
     assert_eq!(case.wants(), Some(Want::Quote));
     given(history.clone()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
@@ -357,7 +367,8 @@ fn changed_facts_bring_the_case_back_to_a_new_quote_and_the_finished_stay_finish
 
 #[test]
 fn the_receipt_is_wanted_only_when_everybody_has_finished_and_is_sealed_once() {
-    let ends = |who: &[&str]| who.iter().map(|by| Event::Acknowledged(done(by))).collect::<Vec<_>>();
+    let ends =
+        |who: &[&str]| who.iter().map(|by| Event::Acknowledged(Arc::new(done(by)))).collect::<Vec<_>>();
     let told = instructed(Kind::Execute, 2, &["b", "c", "d"]);
     let three = after(after(executing(), [told]), ends(&["a", "b", "c"]));
     assert_eq!(given(three.clone()).0.unwrap().wants(), None);

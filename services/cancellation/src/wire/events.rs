@@ -176,7 +176,8 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
         }
         pb::Requested::NAME => {
             let requested = pb::Requested::decode(bytes()).map_err(|e| broken(e.to_string()))?;
-            Event::Requested(request(requested).ok_or_else(|| broken("a field is missing".into()))?)
+            let request = request(requested).ok_or_else(|| broken("a field is missing".into()))?;
+            Event::Requested(Arc::new(request))
         }
         pb::Blocked::NAME => Event::Blocked,
         pb::Quoted::NAME => {
@@ -226,7 +227,7 @@ fn acknowledged(bytes: Bytes) -> Result<Event, String> {
     let signed = stored.signed.ok_or("nothing is signed")?;
     let decoded =
         contract_pb::Acknowledgement::decode(signed.acknowledgement.clone()).map_err(|e| e.to_string())?;
-    Ok(Event::Acknowledged(answer(&decoded, &signed).map_err(|e| e.to_string())?))
+    Ok(Event::Acknowledged(Arc::new(answer(&decoded, &signed).map_err(|e| e.to_string())?)))
 }
 
 fn round(stored: &pb::Instructed) -> Result<Event, String> {

@@ -1,5 +1,7 @@
 //! A cancellation as callers see it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use event_store::Listed;
 use participant::wire;
@@ -103,7 +105,10 @@ fn participant_of(case: &Case, entry: &Entry, progress: &Progress) -> pb::Partic
         _ if progress.is_finished() => progress.execution.as_ref(),
         _ => progress.assessment.as_ref(),
     };
-    let told = last.map(decoded).unwrap_or_default();
+    let says_more = |answer: &&Arc<Answer>| {
+        matches!(answer.outcome, Outcome::Waiting | Outcome::Failed | Outcome::Exempt | Outcome::Restricted)
+    };
+    let told = last.filter(says_more).map(|answer| decoded(answer)).unwrap_or_default();
     pb::Participant {
         name: entry.name.to_string(),
         state: participant_state(case, progress).into(),
