@@ -1,4 +1,4 @@
-//! Tells the coordinator which key a participant signs with, before it signs anything.
+//! Tells the coordinator which key a participant signs with.
 
 use std::{sync::Arc, time::Duration};
 

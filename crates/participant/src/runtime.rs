@@ -121,15 +121,16 @@ impl<P: Participant> Runtime<P> {
         self.consumer.handle()
     }
 
-    /// Works until told to stop. First it announces its key, so that the coordinator most likely knows
-    /// it before it sees anything signed with it.
+    /// Works until told to stop. It announces its key meanwhile, so that an outage of the log keeps
+    /// nothing else from being done; what the coordinator sees signed with it before, it tries again.
     ///
     /// # Errors
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { accounts, consumer, followers, log, announcement } = self;
-        announce(log, announcement, &shutdown).await;
-        let timers = |stop| timers::run(accounts, stop);
-        messaging::run_together(consumer, followers, timers, shutdown).await
+        let telling = |stop: CancellationToken| async move {
+            tokio::join!(announce(log, announcement, &stop), timers::run(accounts, stop.clone()));
+        };
+        messaging::run_together(consumer, followers, telling, shutdown).await
     }
 }

@@ -14,6 +14,10 @@ use proto::{
 };
 use service_kit::{Config, config::Sources};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt;
 
@@ -163,6 +167,16 @@ impl App {
     pub async fn keys(&mut self) -> String {
         self.cancellation.get_keys(pb::GetKeysRequest {}).await.unwrap().into_inner().jwks_json
     }
+}
+
+/// What a server of that URL answers when its public keys are asked for, headers included.
+pub async fn jwks_at(url: &str) -> String {
+    let mut http = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+    let request = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    http.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    http.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 pub fn reason(status: &Status) -> String {

@@ -7,7 +7,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::{
-    harness::{WITHIN, eventually, program, reason, stderr, stdout},
+    harness::{WITHIN, eventually, jwks_at, program, reason, stderr, stdout},
     set::{self, Program, Set, ready},
 };
 
@@ -19,6 +19,9 @@ async fn six_processes_with_nothing_in_common_play_the_session_to_a_verified_rec
     for (role, mut program) in Role::ALL.into_iter().zip(programs) {
         let url = program.listens();
         ready(&exeunt::cli::connect(&url).await.unwrap()).await;
+        let owner = if role == Role::Cancellation { "exeunt:receipts" } else { role.name() };
+        let keys = jwks_at(&url).await;
+        assert!(keys.contains(&format!(r#""exeunt_owner":"{owner}""#)), "{keys}");
         servers.push((format!("{role}={url}"), program));
     }
     let named = servers.iter().map(|(server, _)| server.as_str()).collect::<Vec<_>>().join(",");

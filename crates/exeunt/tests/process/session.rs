@@ -6,13 +6,12 @@ use proto::{
     types::v1::{Action, Item, ItemKind, Money, Scope, SelectedItems, scope::Kind},
     wallet::v1::{self as wallet, wallet_service_client::WalletServiceClient},
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use types::{Clock, SystemClock};
 
-use crate::harness::{App, eventually, reason};
+use crate::harness::{App, eventually, jwks_at, reason};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_account_is_proven_and_takes_no_more_writes() {
@@ -133,11 +132,7 @@ async fn one_port_has_health_and_the_public_keys_beside_the_services() {
         })
         .await;
     }
-    let mut http = tokio::net::TcpStream::connect(app.running.address()).await.unwrap();
-    let request = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    http.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    http.read_to_string(&mut answer).await.unwrap();
+    let answer = jwks_at(&app.server).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains(&app.keys().await), "{answer}");
     app.stop().await;
