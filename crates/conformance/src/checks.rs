@@ -42,7 +42,7 @@ macro_rules! check {
 }
 
 /// All of them, in the order in which they are best read.
-pub static CHECKS: [Check; 12] = [
+pub static CHECKS: [Check; 13] = [
     check!(
         "answered",
         order::an_answer_says_what_it_answers,
@@ -93,6 +93,11 @@ pub static CHECKS: [Check; 12] = [
         "told",
         progress::changed_facts_are_told_and_stop_execution,
         "facts that change are told by a higher revision, and stop what was accepted before"
+    ),
+    check!(
+        "closed",
+        progress::a_closed_account_takes_nothing_more,
+        "when the account is closed, nothing is left for other cancellations"
     ),
     check!(
         "garbage",

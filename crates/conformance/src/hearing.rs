@@ -1,19 +1,28 @@
 //! Hears every answer, as the coordinator does.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
 
 use keys::JwkSet;
-use messaging::{ConsumedLog, Delivery, EventLog, LogError, Record, Subscription};
+use messaging::{ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription};
 use participant::contract;
 use prost::Message as _;
 use proto::participant::v1::{Acknowledgement, SignedAcknowledgement};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use types::{CancellationId, ParticipantName};
 
 use crate::Fault;
 
 /// Records taken from the log at a time.
 const RECORDS_MAX: usize = 1_000;
+
+/// How long it may take to read what stands in the topic already.
+const CATCH_UP: Duration = Duration::from_secs(600);
 
 /// An answer: what it says, and the bytes that say it.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +32,7 @@ pub struct Heard {
     /// As it was signed.
     pub signed: SignedAcknowledgement,
     /// The headers it came with.
-    pub headers: Vec<(Arc<str>, bytes::Bytes)>,
+    pub headers: Vec<(Arc<str>, Bytes)>,
 }
 
 impl Heard {
@@ -58,6 +67,10 @@ pub(crate) fn told(answer: &Acknowledgement) -> String {
 pub(crate) struct Come {
     /// Records by case, in the order in which they came.
     records: HashMap<String, Vec<Record>>,
+    /// The topic's partitions, once they are known.
+    partitions: BTreeSet<i32>,
+    /// Those that were read to where this run begins.
+    caught_up: BTreeSet<i32>,
     /// Why nothing more comes.
     failed: Option<LogError>,
 }
@@ -91,7 +104,34 @@ impl Hearing {
         let (tell, come) = watch::channel(Come::default());
         let mut listening = JoinSet::new();
         listening.spawn(listen(reader, tell, run.to_owned()));
-        Ok(Self { come, _listening: listening })
+        let mut hearing = Self { come, _listening: listening };
+        hearing.catch_up(log, run).await?;
+        Ok(hearing)
+    }
+
+    /// Reads what stands there already, so that from then on only the participant is waited for. An
+    /// empty record in each partition marks where this run begins.
+    async fn catch_up(&mut self, log: &Arc<dyn EventLog>, run: &str) -> Result<(), LogError> {
+        let partitions = self.until(|come| !come.partitions.is_empty()).await?;
+        let count = partitions.last().map_or(1, |last| last + 1);
+        let mut keys = (0_u64..).map(|number| format!("{run}-begins-{number}"));
+        let marks = partitions.iter().filter_map(|wanted| {
+            let key = keys.find(|key| messaging::partition_of(key.as_bytes(), count) == *wanted)?;
+            let (topic, payload) = (contract::ACKNOWLEDGEMENTS.into(), Some(Bytes::new()));
+            Some(Message { topic, key: key.into(), headers: Vec::new(), payload })
+        });
+        log.publish(marks.collect()).await?;
+        self.until(|come| come.caught_up.is_superset(&partitions)).await?;
+        Ok(())
+    }
+
+    /// Waits, and gives the topic's partitions.
+    async fn until(&mut self, wanted: impl Fn(&Come) -> bool) -> Result<BTreeSet<i32>, LogError> {
+        let comes = self.come.wait_for(|come| wanted(come) || come.failed.is_some());
+        match timeout(CATCH_UP, comes).await {
+            Ok(Ok(come)) => come.failed.clone().map_or_else(|| Ok(come.partitions.clone()), Err),
+            Ok(Err(_)) | Err(_) => Err(LogError::unavailable("the topic was not read to its end in time")),
+        }
     }
 }
 
@@ -108,15 +148,22 @@ async fn listen(mut reader: Box<dyn ConsumedLog>, tell: watch::Sender<Come>, run
 async fn hear(reader: &mut dyn ConsumedLog, tell: &watch::Sender<Come>, run: &str) -> Result<(), LogError> {
     match reader.next(RECORDS_MAX).await? {
         Delivery::Assigned(partitions) => {
-            for partition in partitions {
+            for partition in &partitions {
                 reader.start(&partition.topic, partition.partition, None).await?;
             }
+            let numbers = partitions.iter().map(|partition| partition.partition);
+            tell.send_modify(|come| come.partitions.extend(numbers));
         }
         Delivery::Revoked(_) => {}
         Delivery::Records(records) => tell.send_modify(|come| {
             for record in records {
                 let case = String::from_utf8_lossy(&record.key).into_owned();
-                if case.starts_with(run) {
+                if !case.starts_with(run) {
+                    continue;
+                }
+                if record.payload.is_empty() {
+                    come.caught_up.insert(record.partition);
+                } else {
                     come.records.entry(case).or_default().push(record);
                 }
             }

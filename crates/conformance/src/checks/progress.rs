@@ -1,9 +1,9 @@
 //! Dates, and facts that are not those accepted.
 
 use bytes::Bytes;
-use pb::InstructionKind::{Assess, Execute};
+use pb::InstructionKind::{Assess, Execute, Freeze, Undo};
 use proto::participant::v1 as pb;
-use types::Timestamp;
+use types::{Scope, Timestamp};
 
 use super::Effect;
 use crate::{
@@ -83,6 +83,33 @@ pub(super) async fn changed_facts_are_told_and_stop_execution(
         || heard.told(),
     )?;
     Ok(Effect::Any)
+}
+
+pub(super) async fn a_closed_account_takes_nothing_more(session: &mut Session<'_>) -> Result<Effect, Fault> {
+    if *session.coordinator.scope() != Scope::WholeAccount {
+        return Ok(Effect::Skipped("what ends is not the whole account"));
+    }
+    let (case, other) = (session.case(), session.case());
+    session.execute(&case, 1, None).await?;
+    let left = session.assess(&other, 1).await?.answer.assessment.unwrap_or_default();
+    let empty = left.blockers.is_empty() && left.items.is_empty();
+    holds("assessment of a closed account", "nothing", empty, || format!("{left:?}"))?;
+    for (kind, epoch) in [(Freeze, 2), (Undo, 3), (Execute, 4)] {
+        session.tell(&other, kind, epoch, None).await?;
+        let heard = session.next(&other).await?;
+        let is = heard.answer.outcome();
+        holds("answer for a closed account", "NOTHING_TO_DO", is == pb::Outcome::NothingToDo, || {
+            heard.told()
+        })?;
+    }
+    // What closed it cannot be taken back, and that is said.
+    session.tell(&case, Undo, 2, None).await?;
+    let refused = session.ended(&case, 2).await?;
+    let is = refused.answer.outcome();
+    holds("answer to UNDO of what closed the account", "FAILED", is == pb::Outcome::Failed, || {
+        refused.told()
+    })?;
+    Ok(Effect::Once)
 }
 
 /// EXECUTE on facts that are not: CHANGED, as often as it is told, and nothing is done.

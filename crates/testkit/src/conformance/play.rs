@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::conformance::{Check, Coordinator, Effect, Fault, Heard, Host, HostError, Options, Session};
+use ::conformance::{Check, Coordinator, Effect, Fault, Host, HostError, Options, Session};
 use async_trait::async_trait;
 use event_store::{Store, StoreOptions};
 use messaging::ConsumerHandle;
@@ -108,11 +108,6 @@ impl<'a, P: Participant> Play<'a, P> {
     /// The next new answer of a case.
     pub(super) async fn next(&mut self, case: &CancellationId) -> pb::Acknowledgement {
         kept(self.session().next(case).await).answer
-    }
-
-    /// Takes note of answers until one ends the instruction of that epoch, and gives it.
-    pub(super) async fn ended(&mut self, case: &CancellationId, epoch: u32) -> Heard {
-        kept(self.session().ended(case, epoch).await)
     }
 
     /// ASSESS: gives the assessment.

@@ -32,7 +32,7 @@ async fn conforms(place: &Place, name: &str, jwk: &str, prepare: String) {
     let jwk = place.file(&format!("{name}.jwk"), jwk);
     let said = printed(conformance(place, name, &jwk, &prepare)).await;
     let verdicts = verdicts(&said);
-    assert!(verdicts.len() >= 12, "{said}");
+    assert!(verdicts.len() >= 13, "{said}");
     assert!(verdicts.iter().all(|(_, verdict)| verdict == "ok"), "{said}");
 
     let another = keys::SigningKey::from_seed([9; 32]).jwk().to_json();

@@ -119,6 +119,7 @@ async fn both_take_part_in_a_cancellation_and_the_receipt_proves_it() {
     let points = Server::start(points, place.path("points.log"), "serving").await.0;
 
     let (subject, other) = (session.register().await, session.register().await);
+    a_check_beside_a_running_set_parks_nothing(&session, &other).await;
     for subject in [&subject, &other] {
         session.issue(subject).await;
         printed(session.award(subject).await).await;
@@ -147,6 +148,23 @@ async fn both_take_part_in_a_cancellation_and_the_receipt_proves_it() {
     assert_eq!(json(show).await, serde_json::json!({ "points": 0, "closedBy": id }));
     let (_, said) = refused(session.award(&subject).await).await;
     assert!(said.contains("closed"), "{said}");
+}
+
+/// The coordinator passes over answers about cancellations that never were.
+async fn a_check_beside_a_running_set_parks_nothing(session: &Session<'_>, subject: &str) {
+    let place = session.place;
+    let mut check = place.exeunt();
+    check.args(["conformance", "--participant", "coupons", "--only", "answered", "--only", "due"]);
+    check.args(["--subject", subject, "--event-log", &place.event_log, "--roster"]);
+    check.arg(place.path("roster.toml"));
+    let said = printed(check).await;
+    assert_eq!(said.matches("ok ").count(), 2, "{said}");
+    let id = text(
+        &session.call(&["request", "--subject", subject, "--scope", "coupons"]).await["cancellation"]["cancellationId"],
+    );
+    session.until(&id, "STATE_COMPLETED").await;
+    let parked = session.call(&["parked", "list"]).await;
+    assert_eq!(parked, serde_json::json!({}), "{parked}");
 }
 
 /// Only the coupons end, at once, and the account goes on.
