@@ -11,6 +11,7 @@ import json
 import signal
 import sqlite3
 import sys
+import time
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from contract import ACKNOWLEDGEMENTS, PUBLISHED, Contract, Key, digest, encode, now, put_instant, rfc3339
 
 NAME = "points"
+LOOK_AT_TOPIC_EVERY = 5.0  # seconds
 INSTRUCTIONS = f"exeunt.instructions.{NAME}"
 TABLES = """
 create table if not exists accounts (subject text primary key, points integer not null, closed_by text);
@@ -223,7 +225,8 @@ class Kafka:
         common = {"bootstrap.servers": brokers}
         common |= dict(setting.split("=", 1) for setting in settings.split("&") if setting)
         self.admin = AdminClient(common)
-        self.producer = Producer(common | {"enable.idempotence": True, "partitioner": "murmur2_random"})
+        self.producer = Producer(common | {
+            "enable.idempotence": True, "partitioner": "murmur2_random", "message.timeout.ms": 30_000})
         self.consumer = Consumer(common | {
             "group.id": f"{self.prefix}exeunt.{NAME}", "group.instance.id": f"{NAME}-0",
             "enable.auto.commit": False, "auto.offset.reset": "error"})
@@ -235,15 +238,31 @@ class Kafka:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
         self.instructions, self.acknowledgements = topics
+        self.incarnation, self.looked = None, time.monotonic()
         self.consumer.subscribe(topics[:1], on_assign=self.assigned)
 
     def assigned(self, consumer, partitions):
         """A topic that was made again has another id, and is read from its beginning."""
-        described = self.admin.describe_topics(TopicCollection([self.instructions]))
-        self.incarnation = str(described[self.instructions].result().topic_id)
+        self.incarnation = self.topic_id()
         for partition in partitions:
             partition.offset = self.next(partition.partition)
         consumer.assign(partitions)
+
+    def topic_id(self):
+        described = self.admin.describe_topics(TopicCollection([self.instructions]))
+        return str(described[self.instructions].result().topic_id)
+
+    def look_at_topic(self):
+        """A consumer that runs does not notice that its topic was made again: a new one will."""
+        if self.incarnation is None or time.monotonic() < self.looked + LOOK_AT_TOPIC_EVERY:
+            return
+        self.looked = time.monotonic()
+        try:
+            same = self.topic_id() == self.incarnation
+        except KafkaException:
+            return
+        if not same:
+            raise SystemExit("the topic was made again: start anew to read it from its beginning")
 
     def next(self, partition):
         query = "select next from offsets where incarnation = ? and partition = ?"
@@ -252,6 +271,7 @@ class Kafka:
 
     def turn(self):
         """What has come, in one transaction (rule 3), and then what there is to say."""
+        self.look_at_topic()
         records = [record for record in self.consumer.consume(500, 0.1) if self.is_record(record)]
         if records:
             with self.points.transaction():
@@ -293,7 +313,7 @@ class Kafka:
             self.producer.produce(
                 self.acknowledgements, row["payload"], row["cancellation"], headers=headers,
                 on_delivery=lambda error, _, sent=row["id"]: delivered.append(sent) if error is None else None)
-        self.producer.flush(30)
+        self.producer.flush()
         if delivered:
             with self.points.transaction():
                 self.points.db.executemany("delete from outbox where id = ?", [(sent,) for sent in delivered])

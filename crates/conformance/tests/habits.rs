@@ -247,10 +247,7 @@ async fn failed(habit: Habit, among: &[&'static str], within: Duration) -> BTree
         match conformance::run(check, &mut coordinator, &mut Outside).await {
             Ok(Effect::Skipped(_)) => assert_eq!(check.name, "told"),
             Ok(_) => {}
-            Err(fault) => {
-                println!("{habit:?}: {}: {fault}", check.name);
-                failed.insert(check.name);
-            }
+            Err(_) => drop(failed.insert(check.name)),
         }
     }
     failed

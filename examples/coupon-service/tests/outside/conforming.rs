@@ -1,11 +1,11 @@
 //! `exeunt conformance` finds nothing wrong with either, and does find what is wrong.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::programs::{Place, Server, printed, refused};
+use crate::programs::{BOUND, Place, Server, printed, refused};
 
 /// As a shell has it.
 fn line(command: &Command) -> String {
@@ -71,7 +71,30 @@ async fn the_points_keep_to_the_contract() {
     let (server, _) = Server::start(serve, place.path("points.log"), "serving").await;
     let mut award = place.points();
     award.args(["award", "--points", "100", "--subject"]);
-    conforms(&place, "points", &jwk, line(&award) + r#""$EXEUNT_SUBJECT""#).await;
+    let prepare = line(&award) + r#""$EXEUNT_SUBJECT""#;
+    conforms(&place, "points", &jwk, prepare.clone()).await;
+
+    // The topic is made again: that is noticed, and the new one is read from its beginning.
+    let log = messaging::open_log(&place.event_log).await.unwrap();
+    let topic = participant::contract::topic("exeunt.instructions.points");
+    log.delete(&topic.name).await.unwrap();
+    let made_again = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        // The cluster forgets the old one a moment after it says so.
+        while log.declare(std::slice::from_ref(&topic)).await.is_err() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(BOUND, made_again).await.unwrap();
+    let said = server.ended().await;
+    assert!(said.contains("made again") || said.contains("cannot be read on"), "{said}");
+    let mut serve = place.points();
+    serve.args(["serve", "--event-log", &place.event_log]);
+    let (server, _) = Server::start(serve, place.path("points.log"), "serving").await;
+    let mut anew = conformance(&place, "points", &place.path("points.jwk"), &prepare);
+    anew.args(["--only", "repeated"]);
+    printed(anew).await;
+    log.close().await;
     server.kill().await;
 }
 

@@ -154,6 +154,12 @@ impl Server {
         (Self { child, _listening: listening, errors }, line)
     }
 
+    /// Waits until it ends by itself; gives its last words.
+    pub async fn ended(mut self) -> String {
+        timeout(BOUND, self.child.wait()).await.unwrap().unwrap();
+        last_words(&self.errors)
+    }
+
     /// SIGKILL: no warning, no clean-up.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
