@@ -143,4 +143,9 @@ mod postgres_alone {
     fn an_answer_that_was_lost_is_unavailable_and_never_a_conflict() {
         on_postgres(presumed::an_answer_that_was_lost_is_unavailable_and_never_a_conflict);
     }
+
+    #[test]
+    fn what_several_processes_do_at_once_breaks_no_guard_and_no_version() {
+        on_postgres(presumed::what_several_processes_do_at_once_breaks_no_guard_and_no_version);
+    }
 }

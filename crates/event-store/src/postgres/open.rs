@@ -8,7 +8,7 @@ use super::failed;
 use crate::{StoreError, StoreOptions};
 
 /// Each brings the database from the version before it to its own number, counted from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("0001.sql"), include_str!("0002.sql")];
 
 /// The lock under which a database is brought up to date; any number, of our own.
 const MIGRATION_LOCK: i64 = 7_274_117_036;

@@ -195,3 +195,47 @@ pub async fn an_answer_that_was_lost_is_unavailable_and_never_a_conflict(db: Fre
     assert_eq!(payloads(&loaded).iter().filter(|payload| **payload == "unheard").count(), 3);
     direct.append(any("a", "last")).await.unwrap();
 }
+
+/// Appends to a stream for as long as its gate is open, each time at the version just read; says how often
+/// that went through.
+async fn write_while_open(store: Store, name: String, gate: String) -> u64 {
+    let mut done = 0;
+    loop {
+        let version = store.load(&stream(&name)).await.unwrap().len() as u64;
+        match store.append(guarding(&gate, 0, one(&name, version, "x"))).await {
+            Ok(_) => done += 1,
+            Err(AppendError::Conflict(streams)) if streams.contains(&stream(&gate)) => return done,
+            Err(AppendError::Conflict(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+pub async fn what_several_processes_do_at_once_breaks_no_guard_and_no_version(db: Fresh) {
+    let stores = [db.store().await, db.store().await];
+    let mut writers = JoinSet::new();
+    for writer in 0..6 {
+        let (name, gate) = (format!("s{}", writer % 3), format!("gate{}", writer % 3));
+        writers.spawn(write_while_open(stores[writer % 2].clone(), name, gate));
+    }
+    for (n, store) in stores.iter().cycle().take(3).enumerate() {
+        // Enough has been written to it by either process.
+        while store.load(&stream(&format!("s{n}"))).await.unwrap().len() < 20 {
+            tokio::task::yield_now().await;
+        }
+        store.append(one(&format!("gate{n}"), 0, "closed")).await.unwrap();
+    }
+    let mut done = 0;
+    while let Some(count) = writers.join_next().await {
+        done += count.unwrap();
+    }
+    let all = stores[0].read(Position(0), usize::MAX).await.unwrap();
+    assert_eq!(positions(&all), (1..=all.len() as u64).collect::<Vec<_>>());
+    assert_eq!(all.len() as u64, done + 3);
+    for n in 0..3 {
+        let written = stores[1].load(&stream(&format!("s{n}"))).await.unwrap();
+        let closed = stores[1].load(&stream(&format!("gate{n}"))).await.unwrap()[0].position;
+        assert!(written.iter().zip(1..).all(|(event, version)| event.version == version));
+        assert!(written.iter().all(|event| event.position < closed));
+    }
+}
