@@ -40,7 +40,7 @@ fn cny(minor_units: i64) -> Option<words::Money> {
 }
 
 /// One person with something at every service: gives the subject's id.
-async fn settle_in(client: &Client, n: usize) -> String {
+pub async fn settle_in(client: &Client, n: usize) -> String {
     let id = |what: &str| format!("{what}-{n}");
     let subject_id = surely(async || {
         let contact = idn::contact::Address::Email(format!("someone{n}@example.com"));

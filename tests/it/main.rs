@@ -7,8 +7,11 @@
 )]
 
 mod client;
+mod downstream;
 mod faults;
 mod kills;
 mod ledger;
 mod process;
+mod republish;
 mod session;
+mod stage;

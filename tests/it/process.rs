@@ -42,7 +42,7 @@ impl Engines {
 }
 
 /// The binary under test.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("EXEUNT_TEST_BINARY") {
         return named.into();
     }

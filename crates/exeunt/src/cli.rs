@@ -9,6 +9,7 @@ mod identity;
 mod item;
 mod output;
 mod parked;
+mod relays;
 mod serve;
 mod servers;
 mod verify;
@@ -69,6 +70,8 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             ParkedCommand::Replay(flags) => parked::replay(&servers()?, flags, output).await,
             ParkedCommand::Discard(flags) => parked::discard(&servers()?, flags, output).await,
         },
+        Command::Relays => relays::list(&servers()?, output).await,
+        Command::Republish(flags) => relays::republish(&servers()?, flags, output).await,
     }
 }
 
@@ -76,4 +79,16 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
 fn descriptors() -> Result<(), Failure> {
     let written = std::io::stdout().lock().write_all(proto::DESCRIPTORS);
     written.map_err(|error| Failure::local("the descriptors cannot be written", error))
+}
+
+/// Rows of cells as text, each column as wide as it must be.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells: Vec<_> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
 }

@@ -1,6 +1,7 @@
-//! What operators need: records of the log that could not be handled, across every service of this
-//! process.
+//! What operators need, across every service of this process: records of the log that could not be
+//! handled, and publishing again.
 
+mod republish;
 mod wire;
 
 use std::sync::Arc;
@@ -160,25 +161,29 @@ impl Operations {
             schema: 1,
             payload: told.encode_to_vec().into(),
         };
-        let metadata = Metadata {
-            tenant: caller.tenant.as_str().into(),
-            actor: caller.name.clone(),
-            causation: "".into(),
-            correlation: "".into(),
-            traceparent: "".into(),
-        };
         let key =
             ParkedKey { consumer: row.consumer, topic: row.topic, partition: row.partition, key: row.key };
         let stream = StreamAppend {
             stream: StreamId::new(DISCARDS),
             expected: Expected::Any,
-            metadata: Arc::new(metadata),
+            metadata: metadata(caller),
             at: now,
             events: vec![event],
         };
         let gone = ParkedChange::Remove { key, incarnation: row.incarnation, offset: row.offset };
         Append { streams: vec![stream], parked: vec![gone], ..Append::default() }
     }
+}
+
+/// What an operator does is not part of a case.
+fn metadata(caller: &Caller) -> Arc<Metadata> {
+    Arc::new(Metadata {
+        tenant: caller.tenant.as_str().into(),
+        actor: caller.name.clone(),
+        causation: "".into(),
+        correlation: "".into(),
+        traceparent: "".into(),
+    })
 }
 
 /// What the same request gave before.
@@ -230,6 +235,25 @@ impl OperationsService for Operations {
         let claim = RequestClaim::new(&caller, &wanted.request_id, digest);
         self.discard(wanted, &caller, claim).await?;
         Ok(Response::new(pb::DiscardParkedResponse {}))
+    }
+
+    async fn list_relays(
+        &self,
+        _: Request<pb::ListRelaysRequest>,
+    ) -> Result<Response<pb::ListRelaysResponse>, Status> {
+        Ok(Response::new(self.relays().await?))
+    }
+
+    async fn republish(
+        &self,
+        request: Request<pb::RepublishRequest>,
+    ) -> Result<Response<pb::RepublishResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = digest("Republish", &request);
+        let wanted = wire::republishing(request, &self.stores).map_err(Error::from)?;
+        let claim = RequestClaim::new(&caller, &wanted.request_id, digest);
+        Ok(Response::new(self.republish(wanted, &caller, claim).await?))
     }
 }
 

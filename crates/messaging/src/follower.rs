@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::BackOff;
+use crate::{Cursor, consumer::BackOff, cursor::consumer_of};
 
 /// Events handed over at once, at the most.
 const BATCH_EVENTS_MAX: usize = 512;
@@ -27,8 +27,6 @@ const CURSOR_LAG_MAX: Duration = Duration::from_millis(100);
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// Stands in the cursor's row where a topic's UUID stands in others.
-const INCARNATION: &str = "store";
 
 /// Why events could not be handled now. They are handed over again.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +51,9 @@ pub trait Follow: Send + Sync + 'static {
 }
 
 type Handling = Pin<Box<dyn Future<Output = Result<(), FollowError>> + Send>>;
-/// Begins to handle a batch; the future ends when that is durable.
-type Begin = dyn Fn(Vec<Recorded>) -> Handling + Send + Sync;
+/// Begins to handle a batch, of which what stands up to the position counts only where it is kept for
+/// ever; the future ends when that is durable.
+type Begin = dyn Fn(Vec<Recorded>, Position) -> Handling + Send + Sync;
 
 /// Follows a store.
 pub struct Follower {
@@ -71,7 +70,7 @@ impl Follower {
     /// `follower/`, of its cursor.
     #[must_use]
     pub fn new(store: Store, name: &str, follow: Arc<dyn Follow>) -> Self {
-        let begin = move |batch: Vec<Recorded>| -> Handling {
+        let begin = move |batch: Vec<Recorded>, _| -> Handling {
             let follow = follow.clone();
             Box::pin(async move { follow.handle(&batch).await })
         };
@@ -92,7 +91,7 @@ impl Follower {
 
     /// Follows until shutdown. Outages pause it; nothing ends it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let consumer: Arc<str> = format!("follower/{}", self.name).into();
+        let consumer = consumer_of(&self.name);
         let mut pause = BackOff::between(BACKOFF_MIN, BACKOFF_MAX);
         loop {
             // Taken anew whenever somebody else moved the cursor: that may be one who got the lock
@@ -143,40 +142,47 @@ enum Ended {
     Moved,
 }
 
-type Cursor = Pin<Box<dyn Future<Output = Result<LogOffset, AppendError>> + Send>>;
+type Moving = Pin<Box<dyn Future<Output = Result<LogOffset, AppendError>> + Send>>;
 
 /// Following from one place of the cursor on.
 struct Run<'a> {
     follower: &'a Follower,
     consumer: Arc<str>,
-    /// The cursor as it stands in the store.
+    /// The cursor's row as it stands in the store.
     row: Option<LogOffset>,
+    /// The cursor from which this began.
+    begun: Cursor,
     /// Everything up to here is handled.
     handled: Position,
     tail: Tail,
     under_way: VecDeque<(Position, Handling)>,
-    cursor: Option<Cursor>,
+    cursor: Option<Moving>,
+    /// Where it is moving to.
+    aim: Option<LogOffset>,
     /// When the cursor is to move, if it lags.
     due: Option<Instant>,
-    /// Whether it may have moved without this being told.
-    unanswered: bool,
+    /// Where it may have moved to without this being told.
+    unanswered: Vec<LogOffset>,
 }
 
 impl<'a> Run<'a> {
     fn new(follower: &'a Follower, consumer: Arc<str>, row: Option<LogOffset>) -> Self {
-        let handled = Position(row.as_ref().map_or(0, |row| u64::try_from(row.next).unwrap_or(0)));
+        let begun = Cursor::read(row.as_ref());
+        let handled = begun.next;
         follower.progress.send_replace(handled);
         let tail = follower.store.tail(handled);
         Self {
             follower,
             consumer,
             row,
+            begun,
             handled,
             tail,
             under_way: VecDeque::new(),
             cursor: None,
+            aim: None,
             due: None,
-            unanswered: false,
+            unanswered: Vec::new(),
         }
     }
 
@@ -231,7 +237,7 @@ impl<'a> Run<'a> {
     /// Begins to handle a batch. The first poll is what puts it in order behind those before it.
     async fn begin(&mut self, events: Vec<Recorded>) {
         let Some(last) = events.last().map(|event| event.position) else { return };
-        let mut handling = (self.follower.begin)(events);
+        let mut handling = (self.follower.begin)(events, self.begun.compacted_until());
         let handling: Handling = match futures::poll!(&mut handling) {
             std::task::Poll::Ready(done) => Box::pin(std::future::ready(done)),
             std::task::Poll::Pending => handling,
@@ -260,14 +266,9 @@ impl<'a> Run<'a> {
     /// Begins to move the cursor.
     fn advance(&mut self) {
         self.due = None;
-        let to = LogOffset {
-            consumer: self.consumer.clone(),
-            topic: "".into(),
-            partition: 0,
-            incarnation: INCARNATION.into(),
-            next: i64::try_from(self.handled.0).unwrap_or(i64::MAX),
-        };
+        let to = self.begun.advanced(self.handled).row(&self.follower.name);
         let from = self.row.as_ref().map(|row| (row.incarnation.clone(), row.next));
+        self.aim = Some(to.clone());
         let store = self.follower.store.clone();
         self.cursor = Some(Box::pin(async move {
             let offsets = vec![OffsetAdvance { from, to: to.clone() }];
@@ -280,18 +281,13 @@ impl<'a> Run<'a> {
         match moved {
             Ok(row) => {
                 self.row = Some(row);
-                self.unanswered = false;
+                self.unanswered.clear();
             }
             Err(AppendError::OffsetMoved { current }) => {
-                let unanswered = std::mem::take(&mut self.unanswered);
-                let aim = i64::try_from(self.handled.0).unwrap_or(i64::MAX);
+                let earlier = std::mem::take(&mut self.unanswered);
                 match current.into_iter().flatten().next() {
                     // The answer to an earlier attempt was lost.
-                    Some(row)
-                        if unanswered
-                            && row.next <= aim
-                            && self.row.as_ref().is_none_or(|old| old.next < row.next) =>
-                    {
+                    Some(row) if earlier.contains(&row) => {
                         self.row = Some(row);
                         self.due.get_or_insert_with(Instant::now);
                     }
@@ -300,7 +296,7 @@ impl<'a> Run<'a> {
             }
             Err(error) => {
                 tracing::warn!(follower = %self.follower.name, %error, "follower's cursor lags");
-                self.unanswered = true;
+                self.unanswered.extend(self.aim.take());
                 self.due.get_or_insert_with(|| Instant::now() + BACKOFF_MAX);
             }
         }

@@ -6,6 +6,7 @@
 
 mod cloud_event;
 mod consumer;
+mod cursor;
 mod embedded;
 mod follower;
 mod kafka;
@@ -24,6 +25,7 @@ pub use consumer::{
     BatchConsumer, ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions, Decision, EVENT_LOG,
     EVENT_STORE, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
 };
+pub use cursor::{Cursor, Rewind};
 pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX, RETENTION};
 pub use follower::{Follow, FollowError, Follower};
 pub use kafka::KafkaLog;
@@ -32,5 +34,5 @@ pub use log::{
 };
 pub use murmur2::partition_of;
 pub use open::open_log;
-pub use relay::{Publish, Relay};
+pub use relay::{Publish, RELAY, Relay};
 pub use together::{RunError, run_together};

@@ -69,6 +69,12 @@ pub fn topic(name: impl Into<Arc<str>>) -> TopicSpec {
     TopicSpec { name: name.into(), partitions: PARTITIONS, compacted: false }
 }
 
+/// Whether a topic keeps every key's last record for ever.
+#[must_use]
+pub fn is_compacted(topic: &str) -> bool {
+    topic == CLOSURES || topic.starts_with(KEYS_PREFIX)
+}
+
 /// The word for a kind in an instruction's id.
 #[must_use]
 pub fn kind_word(kind: InstructionKind) -> &'static str {

@@ -91,7 +91,13 @@ impl<P: Participant> Runtime<P> {
         log.declare(&topics).await.map_err(StartError::Topics)?;
 
         let announcement = announcement(&name, &key, clock.now());
-        let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish));
+        let relay = Relay::keeping(
+            store.clone(),
+            log.clone(),
+            Arc::new(publish),
+            contract::is_compacted,
+            vec![announcement.clone()],
+        );
         let accounts = Accounts::new(store.clone(), participant, key, clock.clone());
         let mut topics = vec![instructions];
         topics.extend(follows_identity.then(|| Arc::from(contract::IDENTITY_EVENTS)));

@@ -125,7 +125,13 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
         participants: participant_keys.clone(),
         retired: retired_keys.into(),
     };
-    let relay = Relay::new(store.clone(), "relay", log.clone(), Arc::new(publish::publisher(&roster)));
+    let relay = Relay::keeping(
+        store.clone(),
+        log.clone(),
+        Arc::new(publish::publisher(&roster)),
+        contract::is_compacted,
+        Vec::new(),
+    );
     let shell = Shell { clock: clock.clone(), receipt_key };
     let group = group().into();
     let reads = Subscription { group, member, topics: read };

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use proto::{cancellation::v1::State, types::v1::Item};
+use proto::{cancellation::v1::State, operations::v1::republish_request::From, types::v1::Item};
 
-use super::{Format, Server, conformance::Conformance, item};
+use super::{Format, Server, conformance::Conformance, item, relays};
 use crate::compose::Role;
 
 const EXIT_CODES: &str = "\
@@ -76,6 +76,10 @@ pub enum Command {
         #[command(subcommand)]
         command: ParkedCommand,
     },
+    /// How far each service has published what its store holds
+    Relays,
+    /// Publish again what stores hold, after topics or records of them were lost
+    Republish(Republish),
 }
 
 /// How to serve. What is not given here is taken from the environment (EXEUNT_LISTEN, …), the
@@ -347,6 +351,21 @@ pub struct ParkedDiscard {
     pub incarnation: String,
     /// Why; it is kept
     #[arg(long)]
+    pub reason: String,
+}
+
+/// What to publish again.
+#[derive(Debug, Args)]
+pub struct Republish {
+    /// From where on: an instant, as in 2026-11-21T08:00:00Z, or the position of an event of one
+    /// service's store; 0 for everything
+    #[arg(long, value_parser = relays::from)]
+    pub from: From,
+    /// Whose; may be repeated. Every service of the server when not given
+    #[arg(long)]
+    pub service: Vec<String>,
+    /// Why; it is kept
+    #[arg(long, default_value = "")]
     pub reason: String,
 }
 

@@ -6,13 +6,13 @@ use tonic::transport::Channel;
 use super::{Failure, Output, Servers, args, client};
 use crate::text;
 
-async fn service(server: &str) -> Result<OperationsServiceClient<Channel>, Failure> {
+pub(super) async fn service(server: &str) -> Result<OperationsServiceClient<Channel>, Failure> {
     let channel = client::connect(server).await?;
     Ok(OperationsServiceClient::new(channel).max_decoding_message_size(client::ANSWER_BYTES_MAX))
 }
 
 /// The one server to ask for a change.
-fn one<'a>(servers: &'a Servers, service: &str) -> Result<&'a str, Failure> {
+pub(super) fn one<'a>(servers: &'a Servers, service: &str) -> Result<&'a str, Failure> {
     match servers.that_may_have(service)[..] {
         [server] => Ok(server),
         _ => Err(Failure::plain(format!("name the one server of {service} with --server"))),
@@ -52,14 +52,7 @@ fn table(records: &[pb::ParkedRecord]) -> String {
     };
     let head = ["service", "topic/partition@offset", "key", "cause", "parked"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(records.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<_> = (0..5).map(width).collect();
-    let line = |row: &[String; 5]| {
-        let cells: Vec<_> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
-        cells.join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+    super::columns(&rows)
 }
 
 pub async fn replay(servers: &Servers, flags: args::ParkedReplay, output: &Output) -> Result<(), Failure> {

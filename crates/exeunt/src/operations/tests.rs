@@ -1,7 +1,9 @@
 //! Parked records of two services, listed, tried again and given up.
 
 use event_store::{ParkedState, Position, StoreOptions};
+use messaging::{Cursor, RELAY};
 use prost::bytes::Bytes;
+use proto::operations::v1::republish_request::From;
 use tonic_types::StatusExt;
 use types::{SystemClock, Timestamp};
 
@@ -42,6 +44,28 @@ impl Stage {
         };
         let append = Append { parked: vec![ParkedChange::Park(record)], ..Append::default() };
         self.stores[service].store.append(append).await.unwrap();
+    }
+
+    /// Records an event a second from the first second on, all published.
+    async fn publish(&self, service: usize, events: u64) {
+        for second in 1..=events {
+            let metadata = metadata(&Caller::local());
+            let (id, payload) = (types::fresh_uuid(), Bytes::new());
+            let event = NewEvent { id, kind: "toy.v1.Happened".into(), schema: 1, payload };
+            let at = Timestamp::from_micros(i64::try_from(second * 1_000_000).unwrap());
+            let (stream, expected) = (StreamId::new("toy"), Expected::Any);
+            let streams = vec![StreamAppend { stream, expected, metadata, at, events: vec![event] }];
+            self.stores[service].store.append(Append { streams, ..Append::default() }).await.unwrap();
+        }
+        let there = Cursor { next: Position(events), rewind: None };
+        let offsets = vec![Cursor::default().to(there, RELAY)];
+        self.stores[service].store.append(Append { offsets, ..Append::default() }).await.unwrap();
+    }
+
+    async fn republish(&self, request: pb::RepublishRequest) -> Result<pb::RepublishResponse, Status> {
+        let mut request = Request::new(request);
+        request.extensions_mut().insert(Caller::local());
+        OperationsService::republish(&self.operations, request).await.map(Response::into_inner)
     }
 
     async fn list(&self, service: &str, page_size: i32, page_token: &str) -> pb::ListParkedResponse {
@@ -161,4 +185,75 @@ async fn every_wrong_field_is_named_at_once() {
     let request = pb::ListParkedRequest { service: "c".into(), page_size: 1_001, page_token: "x".into() };
     let refused = stage.operations.list_parked(Request::new(request)).await.unwrap_err();
     assert_eq!(refused.get_details_bad_request().unwrap().field_violations.len(), 3);
+}
+
+#[tokio::test]
+async fn republishing_puts_the_cursors_back_and_says_who_did_it_and_how_far_it_is() {
+    let stage = Stage::new().await;
+    stage.publish(0, 4).await;
+    let request = pb::RepublishRequest {
+        reason: "the cluster was lost".into(),
+        request_id: "r1".into(),
+        from: Some(From::Position(0)),
+        ..pb::RepublishRequest::default()
+    };
+    // The second service has published nothing yet: it will begin with the first event anyway.
+    let asked = stage.republish(request.clone()).await.unwrap().republications;
+    let expected = pb::Republication { service: "a".into(), from: 1, until: 4, done: 0 };
+    assert_eq!(asked, [expected.clone()]);
+    assert_eq!(stage.republish(request.clone()).await.unwrap().republications, [expected.clone()]);
+    let relays = stage.operations.list_relays(Request::new(pb::ListRelaysRequest {})).await.unwrap();
+    let relays = relays.into_inner().relays;
+    let told = |relay: &pb::Relay| (relay.recorded, relay.published, relay.republication.clone());
+    assert_eq!(relays.iter().map(told).collect::<Vec<_>>(), [(5, 4, Some(expected)), (0, 0, None)]);
+
+    let recorded = stage.stores[0].store.read(Position(4), 10).await.unwrap();
+    assert_eq!(recorded.len(), 1, "asked once");
+    assert_eq!(&*recorded[0].kind, "exeunt.operations.v1.RepublicationAsked");
+    let told = pb::RepublicationAsked::decode(recorded[0].payload.clone()).unwrap();
+    assert_eq!((told.reason.as_str(), told.asked_by.as_str()), ("the cluster was lost", "local"));
+    let other = pb::RepublishRequest { reason: "another".into(), ..request };
+    let taken = stage.republish(other).await.unwrap_err();
+    assert_eq!(taken.get_details_error_info().unwrap().reason, "REQUEST_ID_TAKEN");
+}
+
+#[tokio::test]
+async fn republishing_begins_at_an_instant_and_not_after_it() {
+    let stage = Stage::new().await;
+    stage.publish(1, 1_000).await;
+    for (second, first) in [(0, 1), (301, 1), (302, 2), (700, 400), (5_000, 1_001)] {
+        let from = Timestamp::from_micros(second * 1_000_000).to_proto();
+        let before = Cursor::of(&stage.stores[1].store, RELAY).await.unwrap();
+        let request = pb::RepublishRequest {
+            services: vec!["b".into()],
+            from: Some(From::Time(from)),
+            ..pb::RepublishRequest::default()
+        };
+        let asked = stage.republish(request).await.unwrap().republications;
+        assert_eq!(asked[0].from, first, "from second {second}");
+        // As if that had been done.
+        let after = Cursor::of(&stage.stores[1].store, RELAY).await.unwrap();
+        let offsets = vec![after.to(Cursor { rewind: None, ..before }, RELAY)];
+        stage.stores[1].store.append(Append { offsets, ..Append::default() }).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_position_needs_the_one_service_that_it_is_of() {
+    let stage = Stage::new().await;
+    let request = |services: &[&str], from| pb::RepublishRequest {
+        services: services.iter().map(|&service| service.to_owned()).collect(),
+        from,
+        reason: "x".repeat(501),
+        ..pb::RepublishRequest::default()
+    };
+    for (services, from, fields) in [
+        (&["a", "b"][..], Some(From::Position(7)), &["position", "reason"][..]),
+        (&[], Some(From::Position(7)), &["position", "reason"]),
+        (&["a", "c"], None, &["services[1]", "from", "reason"]),
+    ] {
+        let refused = stage.republish(request(services, from)).await.unwrap_err();
+        let wrong = refused.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(wrong.iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), fields);
+    }
 }

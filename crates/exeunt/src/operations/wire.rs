@@ -8,7 +8,10 @@ use prost::bytes::Bytes;
 use proto::operations::v1 as pb;
 use service_kit::{BadRequest, Violations};
 
-use super::Stored;
+use super::{
+    Stored,
+    republish::{From, Republishing},
+};
 
 const PAGE_SIZE_DEFAULT: usize = 100;
 const PAGE_SIZE_MAX: i32 = 1_000;
@@ -152,6 +155,42 @@ pub(super) fn discard(request: pb::DiscardParkedRequest, stores: &[Stored]) -> R
     })
 }
 
+pub(super) fn republishing(
+    request: pb::RepublishRequest,
+    stores: &[Stored],
+) -> Result<Republishing, BadRequest> {
+    let pb::RepublishRequest { services, from, reason, request_id } = request;
+    let mut v = Violations::new();
+    let mut named = Vec::new();
+    for (index, service) in services.iter().enumerate() {
+        let found = stores.iter().find(|stored| *stored.service == **service);
+        v.check(found.is_some(), &format!("services[{index}]"), one_of(stores));
+        named.extend(found.cloned());
+    }
+    let from = match from {
+        None => {
+            v.push("from", "must be a time or a position");
+            None
+        }
+        Some(pb::republish_request::From::Time(time)) => v.timestamp("time", Some(&time)).map(From::Time),
+        Some(pb::republish_request::From::Position(position)) => {
+            let single = position == 0 || services.len() == 1;
+            v.check(single, "position", "other than 0 needs one service, because every store counts its own");
+            single.then_some(From::Position(position))
+        }
+    };
+    let reason = v.optional_text("reason", &reason, REASON_CHARACTERS_MAX);
+    let request_id = v.optional_request_id("request_id", &request_id);
+    v.finish(|| {
+        Some(Republishing {
+            stores: if named.is_empty() { stores.to_vec() } else { named },
+            from: from?,
+            reason: reason?.unwrap_or_default(),
+            request_id: request_id?.unwrap_or_default(),
+        })
+    })
+}
+
 /// The record asked for is parked of more than one life of its topic.
 pub(super) fn several_lives() -> BadRequest {
     let mut v = Violations::new();
@@ -161,11 +200,13 @@ pub(super) fn several_lives() -> BadRequest {
 
 fn find(v: &mut Violations, service: &str, stores: &[Stored]) -> Option<Stored> {
     let found = stores.iter().find(|stored| *stored.service == *service).cloned();
-    if found.is_none() {
-        let names: Vec<_> = stores.iter().map(|stored| &*stored.service).collect();
-        v.push("service", format!("must be one of {}", names.join(", ")));
-    }
+    v.check(found.is_some(), "service", one_of(stores));
     found
+}
+
+fn one_of(stores: &[Stored]) -> String {
+    let names: Vec<_> = stores.iter().map(|stored| &*stored.service).collect();
+    format!("must be one of {}", names.join(", "))
 }
 
 fn key_bytes(v: &mut Violations, text: &str) -> Option<Bytes> {

@@ -42,6 +42,17 @@ impl Membership {
         };
         list.elements().iter().filter_map(|element| place(element.topic(), element.partition())).collect()
     }
+
+    /// Partitions that were taken away, which the reader was not told of yet. To take one of them over
+    /// now would stand in the way of its next assignment.
+    pub(super) fn revoked(&self) -> Vec<Place> {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let revoked = changes.iter().filter_map(|change| match change {
+            Change::Revoked(places) => Some(places.clone()),
+            Change::Assigned(_) => None,
+        });
+        revoked.flatten().collect()
+    }
 }
 
 impl ClientContext for Membership {

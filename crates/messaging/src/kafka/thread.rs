@@ -72,6 +72,8 @@ pub(super) struct ConsumerThread {
     hints: HashMap<Place, i64>,
     /// Partitions that may give nothing any more, and are sought again.
     pub(super) silent: Vec<Place>,
+    /// Since when an offset is complained about.
+    pub(super) lost: Option<Instant>,
     hinted: Instant,
     /// When it was last said that no broker can be reached.
     pub(super) down: Option<Instant>,
@@ -102,6 +104,7 @@ impl ConsumerThread {
             reading: HashMap::new(),
             hints: HashMap::new(),
             silent: Vec::new(),
+            lost: None,
             hinted: now,
             down: None,
             looked: now,
@@ -208,11 +211,11 @@ impl ConsumerThread {
     fn read_on(&mut self) {
         let Ok(taken) = self.consumer.assignment() else { return };
         let taken = self.consumer.context().places(&taken);
-        for place in taken {
-            if let Some((_, next)) = self.reading.get(&place).cloned() {
-                self.seek(&place, next);
-            }
-        }
+        let places = taken.into_iter().filter_map(|place| {
+            let (_, next) = self.reading.get(&place)?;
+            Some((place, *next))
+        });
+        self.seek(&places.collect::<Vec<_>>());
         if let Ok(taken) = self.consumer.assignment() {
             drop(self.consumer.resume(&taken));
         }
@@ -224,8 +227,9 @@ impl ConsumerThread {
             match command {
                 Command::Assign { number, starts } => {
                     let Some(places) = self.waiting.remove(&number) else { continue };
-                    let starts: Vec<_> =
-                        starts.into_iter().filter(|(place, _)| places.contains(place)).collect();
+                    let gone = self.consumer.context().revoked();
+                    let is_ours = |place: &Place| places.contains(place) && !gone.contains(place);
+                    let starts: Vec<_> = starts.into_iter().filter(|(place, _)| is_ours(place)).collect();
                     let list = list_of(starts.iter().map(|(place, start)| (place, offset_of(*start))));
                     if let Err(error) = list.and_then(|list| self.consumer.incremental_assign(&list)) {
                         self.send(Event::Failed(LogError::Refused(error.to_string())));
@@ -239,7 +243,7 @@ impl ConsumerThread {
                 Command::Seek { place, offset } => {
                     if let Some((_, next)) = self.reading.get_mut(&place) {
                         *next = offset;
-                        self.seek(&place, offset);
+                        self.seek(&[(place.clone(), offset)]);
                     }
                     self.send(Event::Sought(place));
                 }
@@ -252,15 +256,18 @@ impl ConsumerThread {
         }
     }
 
-    /// Leaves a partition and takes it again at another place: what was fetched of it is dropped.
-    pub(super) fn seek(&self, place: &Place, offset: Option<i64>) {
-        let once = |offset| list_of(std::iter::once((place, offset)));
-        let sought = once(Offset::Invalid)
+    /// Leaves partitions and takes them again at another place: what was fetched of them is dropped.
+    /// All at once: each change of the assignment is a round through librdkafka's threads.
+    pub(super) fn seek(&self, places: &[(Place, Option<i64>)]) {
+        if places.is_empty() {
+            return;
+        }
+        let sought = list_of(places.iter().map(|(place, _)| (place, Offset::Invalid)))
             .and_then(|list| self.consumer.incremental_unassign(&list))
-            .and_then(|()| once(offset_of(offset)))
+            .and_then(|()| list_of(places.iter().map(|(place, offset)| (place, offset_of(*offset)))))
             .and_then(|list| self.consumer.incremental_assign(&list));
         if let Err(error) = sought {
-            tracing::warn!(topic = %place.0, partition = place.1, %error, "kafka consumer could not seek");
+            tracing::warn!(?places, %error, "kafka consumer could not seek");
         }
     }
 
@@ -320,7 +327,9 @@ impl ConsumerThread {
             }
             KafkaError::MessageConsumptionFatal(_) => self.end(refused(error.clone())),
             KafkaError::MessageConsumption(code) => match code {
-                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => self.find_lost(),
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                    self.lost.get_or_insert_with(Instant::now);
+                }
                 RDKafkaErrorCode::FencedInstanceId => self.end(LogError::Fenced),
                 RDKafkaErrorCode::AllBrokersDown => self.tell_down(error),
                 RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed => {

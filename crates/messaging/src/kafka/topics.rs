@@ -18,6 +18,11 @@ use crate::LogError;
 /// How often topics are asked for their UUIDs.
 const TOPIC_INTERVAL: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long complaints about offsets gather before they are looked into.
+const LOST_INTERVAL: Duration = Duration::from_millis(200);
+/// How long one look may take, and one partition's part of it.
+const LOST_LOOK_MAX: Duration = Duration::from_secs(1);
+const BOUNDS_TIMEOUT: Duration = Duration::from_millis(200);
 
 impl ConsumerThread {
     /// The UUIDs of the partitions' topics.
@@ -35,20 +40,28 @@ impl ConsumerThread {
         }
     }
 
-    /// An offset is not there: either a topic was made anew, or its records are gone.
-    pub(super) fn find_lost(&mut self) {
+    /// An offset is not there: either a topic was made anew, or its records are gone. Every partition
+    /// concerned has an error of its own, which does not say which it is; they are looked at together.
+    fn find_lost(&mut self) {
         self.find_recreated();
+        let since = Instant::now();
         let reading: Vec<_> = self.reading.iter().map(|(place, (_, next))| (place.clone(), *next)).collect();
         for (place, next) in reading {
             if self.is_waiting(&place) {
                 continue;
             }
-            let bounds = self.consumer.fetch_watermarks(&place.0, place.1, ANSWER_TIMEOUT);
+            // A topic that was just made may not know its leaders, and then each answer takes all the
+            // time that it is given. What is not looked at now will complain again.
+            let left = LOST_LOOK_MAX.saturating_sub(since.elapsed()).min(BOUNDS_TIMEOUT);
+            let bounds = (!left.is_zero())
+                .then(|| self.consumer.fetch_watermarks(&place.0, place.1, left).ok())
+                .flatten();
             match next {
-                Some(offset) if bounds.is_ok_and(|(low, high)| offset < low || offset > high) => {
+                Some(offset) if bounds.is_some_and(|(low, high)| offset < low || offset > high) => {
                     let (topic, partition) = place;
                     self.send(Event::Failed(LogError::OffsetLost { topic, partition, offset }));
                 }
+                _ if self.silent.contains(&place) => {}
                 _ => self.silent.push(place),
             }
         }
@@ -57,13 +70,13 @@ impl ConsumerThread {
     /// Reads partitions again that may have fallen silent though nothing of them is lost: a broker
     /// that did not know their topic yet has the same error as an offset that is not there.
     fn read_silent(&mut self) {
-        for place in std::mem::take(&mut self.silent) {
-            if let Some((_, next)) = self.reading.get(&place).cloned()
-                && !self.is_waiting(&place)
-            {
-                self.seek(&place, next);
-            }
-        }
+        let silent = std::mem::take(&mut self.silent);
+        let known = silent.into_iter().filter_map(|place| {
+            let (_, next) = self.reading.get(&place)?;
+            (!self.is_waiting(&place)).then(|| (place, *next))
+        });
+        let known: Vec<_> = known.collect();
+        self.seek(&known);
     }
 
     fn is_waiting(&self, place: &Place) -> bool {
@@ -73,6 +86,10 @@ impl ConsumerThread {
     /// Looks now and then whether a topic was deleted and made anew; nothing else would tell while
     /// the new one is as long as what was read of the old one.
     pub(super) fn look_at_topics(&mut self) {
+        if self.lost.is_some_and(|since| since.elapsed() >= LOST_INTERVAL) {
+            self.lost = None;
+            self.find_lost();
+        }
         if self.looked.elapsed() >= TOPIC_INTERVAL {
             self.find_recreated();
             self.read_silent();

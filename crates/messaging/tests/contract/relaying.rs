@@ -14,7 +14,7 @@ use event_store::{
     Append, Engine, Expected, LogOffset, Metadata, OffsetAdvance, Position, Recorded, Store, StoreError,
     StoreOptions, StreamAppend, StreamId, Verdict,
 };
-use messaging::{Follow, FollowError, Follower, Message, Publish, Relay};
+use messaging::{Cursor, Follow, FollowError, Follower, Message, Publish, RELAY, Relay};
 use testkit::{Intercept, Intercepted};
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,10 +30,14 @@ on_each![
     every_event_is_published_in_order_and_the_cursor_resumes,
     a_failing_log_delays_and_repeats_and_the_latest_copies_are_all_in_order,
     a_rewound_cursor_publishes_everything_again,
+    a_rewind_tells_compacted_topics_everything_and_others_what_is_wanted,
     a_follower_hands_the_same_events_over_until_they_are_handled,
     a_follower_waits_for_the_one_of_its_name,
     a_follower_that_lost_its_lock_unawares_leaves_the_work_to_the_one_that_has_it,
 ];
+
+/// The compacted topics of all tests.
+static KEPT_TOPICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 pub fn metadata() -> Arc<Metadata> {
     Arc::new(Metadata {
@@ -167,6 +171,43 @@ async fn a_rewound_cursor_publishes_everything_again(bench: Arc<Bench>) {
     running.stop().await;
     let read: Vec<&str> = reader.records[8..].iter().map(text).collect();
     assert_eq!(read, expected(0..5));
+    store.close().await;
+}
+
+async fn a_rewind_tells_compacted_topics_everything_and_others_what_is_wanted(bench: Arc<Bench>) {
+    let (topic, kept, store) = (bench.topic(1).await, bench.topic(1).await, bench.store().await);
+    let last = append(&store, 0..6).await;
+    let (own, of_all) = (kept.clone(), publish(&topic));
+    let both = move |event: &Recorded, messages: &mut Vec<Message>| {
+        of_all(event, messages);
+        messages.push(message(&own, "k", std::str::from_utf8(&event.payload).unwrap()));
+    };
+    let is_kept = |topic: &str| KEPT_TOPICS.lock().unwrap().iter().any(|kept| kept == topic);
+    KEPT_TOPICS.lock().unwrap().push(kept.to_string());
+    let preface = vec![message(&kept, "k", "preface")];
+    let relay = Relay::keeping(store.clone(), bench.log.clone(), Arc::new(both), is_kept, preface);
+    let running = start(relay);
+    let cursor = crate::bench::until("the cursor", || async {
+        Cursor::of(&store, RELAY).await.ok().filter(|cursor| cursor.next == last)
+    })
+    .await;
+    let (mut facts, mut ledger) =
+        (bench.reader(&group(), "m", &[&topic]).await, bench.reader(&group(), "m", &[&kept]).await);
+    facts.read(10).await;
+    ledger.read(7).await;
+    // While it runs; events 4 and 5 stand at positions 5 and 6.
+    let offsets = vec![cursor.to(cursor.rewound(Position(4)), RELAY)];
+    store.append(Append { offsets, ..Append::default() }).await.unwrap();
+    facts.read(14).await;
+    ledger.read(14).await;
+    let settled = crate::bench::until("the end of the rewind", || async {
+        Cursor::of(&store, RELAY).await.ok().filter(|cursor| cursor.rewind.is_none() && cursor.next == last)
+    });
+    assert_eq!(settled.await.reached(), last);
+    running.stop().await;
+    assert_eq!(facts.records[10..].iter().map(text).collect::<Vec<_>>(), expected(4..6));
+    let all = ["preface", "0", "1", "2", "3", "4", "5"];
+    assert_eq!(ledger.records[7..].iter().map(text).collect::<Vec<_>>(), all);
     store.close().await;
 }
 
