@@ -43,6 +43,11 @@ impl Feed {
         }
     }
 
+    /// The highest position known to be committed.
+    pub(crate) fn head(&self) -> Position {
+        self.wake.borrow().head
+    }
+
     /// Keeps a committed batch, drops the oldest ones over the bounds, and wakes.
     pub(crate) fn publish(&self, events: Vec<Recorded>) {
         let Some(head) = events.last().map(|e| e.position) else { return };

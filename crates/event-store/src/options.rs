@@ -25,6 +25,8 @@ pub struct StoreOptions {
     pub lock_wait_max: Duration,
     /// How long any call waits for the database's answer, before it fails as unavailable.
     pub answer_wait_max: Duration,
+    /// How many events may wait to be published before callers are refused and consumers wait.
+    pub backlog_events_max: u64,
     /// How many connections read at once.
     pub readers_max: u32,
 }
@@ -42,6 +44,7 @@ impl Default for StoreOptions {
             memory_bytes_max: 3 * 1024 * 1024,
             lock_wait_max: Duration::from_secs(5),
             answer_wait_max: Duration::from_secs(15),
+            backlog_events_max: 1_000_000,
             readers_max: 4,
         }
     }

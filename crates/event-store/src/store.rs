@@ -1,6 +1,14 @@
 //! The store in front of an engine: lets concurrent appends share a transaction, and feeds tails.
 
-use std::{collections::HashSet, fmt, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -42,6 +50,7 @@ struct Inner {
     closing: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
     options: StoreOptions,
+    loaded: AtomicU64,
 }
 
 impl Store {
@@ -66,8 +75,8 @@ impl Store {
         tasks.spawn(writer.run());
         tasks.spawn(relay_hints(engine.clone(), feed.clone(), closing.subscribe()));
         let reads = Reads::start(&engine, &closing, &mut tasks);
-        let tasks = Mutex::new(tasks);
-        Self { inner: Arc::new(Inner { engine, feed, reads, queue, closing, tasks, options }) }
+        let (tasks, loaded) = (Mutex::new(tasks), AtomicU64::new(0));
+        Self { inner: Arc::new(Inner { engine, feed, reads, queue, closing, tasks, options, loaded }) }
     }
 
     /// The engine behind.
@@ -123,7 +132,14 @@ impl Store {
         if streams.is_empty() {
             return Ok(Vec::new());
         }
+        self.inner.loaded.fetch_add(streams.len() as u64, Ordering::Relaxed);
         self.inner.reads.load(streams).await
+    }
+
+    /// How many streams were loaded so far.
+    #[must_use]
+    pub fn loaded(&self) -> u64 {
+        self.inner.loaded.load(Ordering::Relaxed)
     }
 
     /// Events after a position, in commit order, at most `limit`; does not wait.
@@ -142,6 +158,12 @@ impl Store {
         let head = self.inner.engine.head().await?;
         self.inner.feed.saw(head);
         Ok(head)
+    }
+
+    /// The last position that this process knows of, without asking: its own appends count at once.
+    #[must_use]
+    pub fn seen(&self) -> Position {
+        self.inner.feed.head()
     }
 
     /// What stands under a claim; `None` when nobody took it.

@@ -29,8 +29,13 @@ use part::{Cause, Part};
 pub use role::{Role, UnknownRole};
 use services::Composed;
 
+use crate::operations::Stored;
+
 /// How long services may take to flush once the server has drained.
 const SERVICES_END_WITHIN: Duration = Duration::from_secs(10);
+
+/// Puts something before the event log.
+pub type BeforeLog = dyn FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog> + Send;
 
 /// What a test, the demo or the bench has differently.
 #[derive(Default)]
@@ -39,6 +44,8 @@ pub struct Overrides {
     pub clock: Option<Arc<dyn Clock>>,
     /// Participants beside our own. The roster must name them.
     pub guests: Vec<Guest>,
+    /// What stands before the event log; nothing when there is none.
+    pub before_log: Option<Box<BeforeLog>>,
 }
 
 /// A process that cannot start.
@@ -152,6 +159,7 @@ pub enum StopError {
 pub struct Running {
     address: SocketAddr,
     log: Arc<dyn EventLog>,
+    stores: Vec<Stored>,
     shutdown: CancellationToken,
     supervisor: JoinSet<Result<(), StopError>>,
 }
@@ -167,6 +175,12 @@ impl Running {
     #[must_use]
     pub fn log(&self) -> Arc<dyn EventLog> {
         self.log.clone()
+    }
+
+    /// The stores of its services, for whoever stands beside them.
+    #[must_use]
+    pub fn stores(&self) -> &[Stored] {
+        &self.stores
     }
 
     /// Asks it to stop.
@@ -210,13 +224,13 @@ pub async fn start(config: Config, overrides: Overrides) -> Result<Running, Star
     let (address, grace) = (config.listen, config.shutdown_grace);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
     let Composed { server, parts, watched, engines } =
-        services::build(config, roles, roster, clock, overrides.guests).await?;
+        services::build(config, roles, roster, clock, overrides.guests, overrides.before_log).await?;
     let bound = server.bind(address).await?;
     let health = bound.health();
     readiness::begin(&health, &watched).await;
     let address = bound.address();
     let shutdown = CancellationToken::new();
-    let (asked, log) = (shutdown.clone(), engines.log.clone());
+    let (asked, log, stores) = (shutdown.clone(), engines.log.clone(), engines.stores.clone());
     let mut supervisor = JoinSet::new();
     supervisor.spawn(async move {
         let serve = |stop: CancellationToken| async move {
@@ -228,7 +242,7 @@ pub async fn start(config: Config, overrides: Overrides) -> Result<Running, Star
         drop(lock);
         ended
     });
-    Ok(Running { address, log, shutdown, supervisor })
+    Ok(Running { address, log, stores, shutdown, supervisor })
 }
 
 fn roster(path: Option<&Path>) -> Result<Roster, StartError> {

@@ -39,7 +39,7 @@ use self::{
     lane::{Item, Lane},
     working::Working,
 };
-use crate::{Assignment, ConsumedLog, Delivery, EventLog, LogError, Record, Subscription};
+use crate::{Assignment, Backlog, ConsumedLog, Delivery, EventLog, LogError, Record, Subscription};
 
 /// Reads one subscription and commits what its records lead to.
 pub struct BatchConsumer<H: Handler> {
@@ -51,12 +51,14 @@ pub struct BatchConsumer<H: Handler> {
     options: ConsumerOptions,
     health: watch::Sender<ConsumerHealth>,
     wake: Arc<Notify>,
+    backlog: Backlog,
 }
 
 /// What [`ConsumerHealth::paused`] says while the event log does not answer.
 pub const EVENT_LOG: &str = "event log";
 /// What [`ConsumerHealth::paused`] says while the event store does not answer.
 pub const EVENT_STORE: &str = "event store";
+const RELAY_BEHIND: &str = "relay";
 
 /// Why the work on a batch ended early.
 enum Stop {
@@ -78,7 +80,9 @@ impl<H: Handler> BatchConsumer<H> {
         options: ConsumerOptions,
     ) -> Self {
         let (health, _) = watch::channel(ConsumerHealth::default());
-        Self { store, log, subscription, handler, clock, options, health, wake: Arc::new(Notify::new()) }
+        let backlog = Backlog::of(store.clone());
+        let wake = Arc::new(Notify::new());
+        Self { store, log, subscription, handler, clock, options, health, wake, backlog }
     }
 
     /// What others may hold on to while it runs.
@@ -149,6 +153,7 @@ impl<H: Handler> Worker<H> {
             if self.parked_pending {
                 wake.notify_one();
             }
+            self.keep_back().await?;
             let delivery = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = wake.notified() => { self.check_parked().await?; continue }
@@ -170,6 +175,18 @@ impl<H: Handler> Worker<H> {
                 Err(error) => self.failed(error, &mut pause).await?,
             }
         }
+    }
+
+    /// Waits while more of this service's own events wait to be published than may.
+    async fn keep_back(&self) -> Result<(), Stop> {
+        let Err(behind) = self.consumer.backlog.admit().await else { return Ok(()) };
+        tracing::warn!(group = %self.consumer.subscription.group, %behind, "consumer pauses");
+        self.consumer.health.send_modify(|health| health.paused = Some(RELAY_BEHIND.into()));
+        if self.shutdown.run_until_cancelled(self.consumer.backlog.below()).await.is_none() {
+            return Err(Stop::Shutdown);
+        }
+        self.resumed(RELAY_BEHIND);
+        Ok(())
     }
 
     /// Takes partitions over: from where the database says, with the keys that are parked there.

@@ -13,6 +13,7 @@ use event_store::{
     TimerChange,
 };
 use keys::SigningKey;
+use messaging::Backlog;
 use prost::Message as _;
 use proto::participant::v1 as pb;
 use tokio::sync::{Mutex, MutexGuard};
@@ -66,6 +67,7 @@ pub struct Accounts<P: Participant> {
     pub(crate) clock: Arc<dyn Clock>,
     /// Where writers of one subject that met in the store queue, so that none meets others for ever.
     turns: Arc<[Mutex<()>]>,
+    backlog: Backlog,
 }
 
 impl<P: Participant> Clone for Accounts<P> {
@@ -76,6 +78,7 @@ impl<P: Participant> Clone for Accounts<P> {
             signer: self.signer.clone(),
             clock: self.clock.clone(),
             turns: self.turns.clone(),
+            backlog: self.backlog.clone(),
         }
     }
 }
@@ -86,7 +89,8 @@ impl<P: Participant> Accounts<P> {
     pub fn new(store: Store, participant: Arc<P>, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Self {
         let turns = (0..TURNS).map(|_| Mutex::default()).collect();
         let signer = Signer { key, batched: false };
-        Self { store, participant, signer, clock, turns }
+        let backlog = Backlog::of(store.clone());
+        Self { store, participant, signer, clock, turns, backlog }
     }
 
     /// The same, with one signature for several answers that are stored together.
@@ -148,6 +152,7 @@ impl<P: Participant> Accounts<P> {
             if account.closed.is_some() {
                 return Err(AccountError::Closed.into());
             }
+            self.backlog.admit().await.map_err(AccountError::from)?;
             let now = self.clock.now();
             let (events, reference) = decide(&account.state, now).map_err(WriteError::Rejected)?;
             if account.is_closing() && events.iter().any(|event| !self.participant.ids(event).is_empty()) {
@@ -187,6 +192,7 @@ impl<P: Participant> Accounts<P> {
         if let Some(reference) = self.made_before(claim.as_ref()).await? {
             return Ok(reference);
         }
+        self.backlog.admit().await?;
         let now = self.clock.now();
         let mut draft = Draft::new(&*self.participant, &self.signer.key, now, Account::default());
         draft.known(known);

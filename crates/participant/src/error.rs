@@ -1,7 +1,7 @@
 //! What can go wrong with a subject's account.
 
 use event_store::{AppendError, StoreError};
-use messaging::Unreadable;
+use messaging::{Behind, Unreadable};
 
 use crate::request::Taken;
 
@@ -30,6 +30,9 @@ pub enum AccountError {
     /// Too much is waiting to be written.
     #[error("too much is waiting to be written")]
     Busy,
+    /// Too much is waiting to be published.
+    #[error(transparent)]
+    Behind(#[from] Behind),
     /// An event would be larger than the store takes.
     #[error("the request is too large to be recorded")]
     Oversize,

@@ -11,6 +11,9 @@ use crate::{BadRequest, Refusal};
 /// After what span a call that met a passing trouble is worth repeating.
 pub const RETRY_AFTER: Duration = Duration::from_millis(500);
 
+/// After what span a call is worth repeating that was refused because too much waits to be published.
+pub const RETRY_BEHIND_AFTER: Duration = Duration::from_secs(5);
+
 /// What a service's rules say no with. Each service's `error.rs` says how, exhaustively.
 pub trait Refuse: std::fmt::Display {
     /// The refusal that the caller sees.
@@ -64,6 +67,9 @@ pub fn account_refusal(error: AccountError) -> Refusal {
         }
         AccountError::Conflict => refuse(Code::Aborted, "CONCURRENT_CHANGE").retry_after(RETRY_AFTER),
         AccountError::Busy => refuse(Code::ResourceExhausted, "BUSY").retry_after(RETRY_AFTER),
+        AccountError::Behind(_) => {
+            refuse(Code::ResourceExhausted, "PUBLISHING_BEHIND").retry_after(RETRY_BEHIND_AFTER)
+        }
         AccountError::Oversize => refuse(Code::InvalidArgument, "TOO_LARGE"),
         AccountError::Unreadable(_) => refuse(Code::Internal, "HISTORY_UNREADABLE"),
         AccountError::Store(_) => refuse(Code::Unavailable, "STORE_UNAVAILABLE").retry_after(RETRY_AFTER),

@@ -113,6 +113,8 @@ pub struct Limits {
     pub concurrency_max: usize,
     /// Streams open at the same time.
     pub streams_max: usize,
+    /// Events of one service that may wait to be published.
+    pub backlog_events_max: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -277,6 +279,7 @@ fn limits(reader: &mut Reader) -> Limits {
         message_bytes_max: size("limits.message_bytes_max", 1024..=64 * 1024 * 1024),
         concurrency_max: size("limits.concurrency_max", 1..=1_000_000),
         streams_max: size("limits.streams_max", 1..=1_000_000),
+        backlog_events_max: size("limits.backlog_events_max", 1..=1_000_000_000),
         request_timeout: reader.milliseconds("limits.request_timeout_ms", 1..=600_000),
     }
 }

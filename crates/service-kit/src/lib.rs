@@ -13,7 +13,7 @@ mod status;
 pub mod telemetry;
 mod violations;
 
-pub use account::{CallError, RETRY_AFTER, Refuse, account_refusal};
+pub use account::{CallError, RETRY_AFTER, RETRY_BEHIND_AFTER, Refuse, account_refusal};
 pub use config::{Config, ConfigError};
 pub use lock::DataDirLock;
 pub use server::{Server, caller};

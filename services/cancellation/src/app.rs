@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use event_store::{Append, AppendError, Expected, Guard, ListQuery, Metadata, Store, StreamAppend, StreamId};
 use keys::{Secret, Vault, VerificationClaims};
+use messaging::Backlog;
 use participant::RequestClaim;
 use proto::cancellation::v1 as pb;
 use types::{Caller, CancellationId, Scope, SubjectId, Tenant, Timestamp, fresh_uuid};
@@ -56,6 +57,7 @@ pub(crate) struct Cancellations {
     pub(crate) vault: Arc<Vault>,
     pub(crate) secret: Arc<Secret>,
     pub(crate) watchers: Arc<Watchers>,
+    pub(crate) backlog: Backlog,
 }
 
 impl Cancellations {
@@ -89,6 +91,7 @@ impl Cancellations {
         new: NewCancellation,
         claim: &RequestClaim,
     ) -> Result<pb::Cancellation, Error> {
+        self.backlog.admit().await?;
         let Some(selection) = self.roster.select(&new.scope) else {
             return Err(Rejection::NothingToCancel.into());
         };
@@ -216,6 +219,7 @@ impl Cancellations {
             if self.made_before(change.claim.as_ref()).await?.is_some() {
                 return self.get(change.id).await;
             }
+            self.backlog.admit().await?;
             let blockers = wire::blockers(&case);
             let at = self.shell.clock.now();
             let outcome = match self.shell.carry_out(Some(case), command(at), at) {

@@ -1,10 +1,10 @@
 //! What can go wrong with a cancellation, and the one mapping of it to what callers see.
 
 use event_store::{AppendError, StoreError};
-use messaging::Unreadable;
+use messaging::{Behind, Unreadable};
 use participant::Taken;
 use proto::participant::v1::Blocker;
-use service_kit::{BadRequest, RETRY_AFTER, Refusal};
+use service_kit::{BadRequest, RETRY_AFTER, RETRY_BEHIND_AFTER, Refusal};
 use tonic::{Code, Status};
 use types::{CancellationId, ParticipantName};
 
@@ -49,6 +49,9 @@ pub enum Error {
     /// Too much waits to be written.
     #[error("too much is waiting to be written")]
     Busy,
+    /// Too much waits to be published.
+    #[error(transparent)]
+    Behind(#[from] Behind),
     /// An event would be too large.
     #[error("the request is too large to be recorded")]
     Oversize,
@@ -104,6 +107,9 @@ impl From<Error> for Status {
             Error::NoReceipt => refuse(Code::FailedPrecondition, "NOT_COMPLETED"),
             Error::Conflict => refuse(Code::Aborted, "CONCURRENT_CHANGE").retry_after(RETRY_AFTER),
             Error::Busy => refuse(Code::ResourceExhausted, "BUSY").retry_after(RETRY_AFTER),
+            Error::Behind(_) => {
+                refuse(Code::ResourceExhausted, "PUBLISHING_BEHIND").retry_after(RETRY_BEHIND_AFTER)
+            }
             Error::Oversize => refuse(Code::InvalidArgument, "TOO_LARGE"),
             Error::Unreadable(_) => refuse(Code::Internal, "HISTORY_UNREADABLE"),
             Error::Store(_) | Error::Vault(_) => {

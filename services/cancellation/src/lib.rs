@@ -30,7 +30,7 @@ use event_store::{Store, StoreError};
 pub use grpc::Api;
 use keys::{Jwk, JwkSet, Secret, SigningKey, Vault};
 use messaging::{
-    BatchConsumer, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Relay, RunError,
+    Backlog, BatchConsumer, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Relay, RunError,
     Subscription, TopicSpec,
 };
 use participant::contract;
@@ -138,7 +138,9 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let handler = Arc::new(Acknowledgements::new(shell.clone(), participant_keys.clone()));
     let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
     let watchers = Arc::new(Watchers::default());
-    let cancellations = Cancellations { store, shell, roster, participant_keys, vault, secret, watchers };
+    let backlog = Backlog::of(store.clone());
+    let cancellations =
+        Cancellations { store, shell, roster, participant_keys, vault, secret, watchers, backlog };
     let closing =
         Follower::new(cancellations.store.clone(), "closing", Arc::new(Closing(cancellations.clone())));
     Ok(Service { api: Api { cancellations, jwks }, consumer, followers: vec![relay, closing] })

@@ -16,6 +16,7 @@ const DATABASE: &str = "exeunt";
 /// Everything that must be closed at the end.
 pub(super) struct Engines {
     place: EventStorePlace,
+    options: StoreOptions,
     /// The log, which all services share.
     pub(super) log: Arc<dyn EventLog>,
     /// The stores opened, one per service.
@@ -25,6 +26,7 @@ pub(super) struct Engines {
 impl Engines {
     pub(super) async fn open(
         store: EventStorePlace,
+        options: StoreOptions,
         log: EventLogPlace,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
@@ -36,7 +38,7 @@ impl Engines {
             }
             kafka @ EventLogPlace::Kafka { .. } => open_log(&kafka.to_string()).await,
         };
-        Ok(Self { place: store, log: log.map_err(StartError::Log)?, stores: Vec::new() })
+        Ok(Self { place: store, options, log: log.map_err(StartError::Log)?, stores: Vec::new() })
     }
 
     /// Opens the store of a service. They are opened one after the other: PostgreSQL makes only one
@@ -49,7 +51,7 @@ impl Engines {
             }
             EventStorePlace::Postgres { url } => database_of(url, service),
         };
-        let opened = Store::open(&url, StoreOptions::default()).await;
+        let opened = Store::open(&url, self.options.clone()).await;
         let store = opened.map_err(|source| StartError::Store { service: service.into(), source })?;
         self.stores.push(Stored { service: service.into(), store: store.clone() });
         Ok(store)

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use cancellation::{Jwks, Roster};
+use event_store::StoreOptions;
 use keys::{Jwk, JwkSet, SigningKey};
 use messaging::ConsumerHandle;
 use service_kit::{Config, Server, config::EventLogPlace};
@@ -11,7 +12,7 @@ use tonic::server::NamedService;
 use types::{Clock, ParticipantName};
 
 use super::{
-    Guest, Role, StartError,
+    BeforeLog, Guest, Role, StartError,
     engines::Engines,
     keyring::Keyring,
     messages_directory,
@@ -81,13 +82,19 @@ pub(super) async fn build(
     roster: Roster,
     clock: Arc<dyn Clock>,
     guests: Vec<Guest>,
+    before_log: Option<Box<BeforeLog>>,
 ) -> Result<Composed, StartError> {
     let keyring = Keyring::new(&config.shared_dir, config.kek()?);
     let messages_dir = messages_directory(&config.shared_dir);
     let bytes_max = config.limits.message_bytes_max;
     let mut server = Server::builder(config.limits).descriptors(proto::DESCRIPTORS);
     let alone = matches!(config.event_log, EventLogPlace::Embedded { .. });
-    let engines = Engines::open(config.event_store, config.event_log, clock.clone()).await?;
+    let backlog_events_max = config.limits.backlog_events_max as u64;
+    let options = StoreOptions { backlog_events_max, ..StoreOptions::default() };
+    let mut engines = Engines::open(config.event_store, options, config.event_log, clock.clone()).await?;
+    if let Some(before) = before_log {
+        engines.log = before(engines.log);
+    }
     let member = config.member_id.into();
     let mut bench =
         Bench { engines, keyring, roster, clock: clock.clone(), member, own_keys: Vec::new(), alone };

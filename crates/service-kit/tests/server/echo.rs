@@ -32,6 +32,7 @@ use tonic_prost::ProstCodec;
 
 pub const BOUND: Duration = Duration::from_secs(20);
 pub const LIMITS: Limits = Limits {
+    backlog_events_max: 1,
     message_bytes_max: 4096,
     request_timeout: Duration::from_secs(10),
     concurrency_max: 16,

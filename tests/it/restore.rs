@@ -1,0 +1,127 @@
+//! A service's database is lost and an older copy put back: the service reads again what it has
+//! forgotten, everything completes, and nothing is doubled elsewhere.
+
+use std::path::Path;
+
+use proto::{cancellation::v1::State, types::v1 as words};
+
+use crate::{
+    client::{Client, until},
+    kills::settle_in,
+    ledger::{self, SERVICES, assert_each},
+    process::{Engines, Installation},
+};
+
+const CANCELLATIONS: usize = 12;
+/// So many have been confirmed when the copy is taken.
+const CONFIRMED: usize = 6;
+/// What each service records once for each account that closes.
+const EFFECTS: [(&str, &str); 6] = [
+    ("cancellation", "exeunt.cancellation.v1.Completed"),
+    ("identity", "exeunt.identity.v1.SubjectClosed"),
+    ("subscription", "exeunt.subscription.v1.RenewalStopped"),
+    ("payscore", "exeunt.payscore.v1.AuthorizationUnbound"),
+    ("wallet", "exeunt.wallet.v1.BenefitLapsed"),
+    ("retention", "exeunt.retention.v1.DataSetErased"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_service_catches_up_when_its_database_is_an_older_copy() {
+    let mut installation = Installation::new(Engines::Embedded);
+    installation.start();
+    let client = Client::new(&installation.url());
+    let quoted = quoted(&client, &installation).await;
+    let (before, after) = quoted.split_at(CONFIRMED);
+    confirm(&client, before).await;
+    client.until(&before[0].id, State::Completed).await;
+    // Wherever each of the services was.
+    installation.kill();
+    let stores = installation.data.path().join("store");
+    let copies = installation.data.path().join("copies");
+    copy(&stores, &copies, "");
+    installation.start();
+    confirm(&client, after).await;
+    completed(&client, &quoted).await;
+    for service in SERVICES {
+        until(&format!("{service} to have done everything"), || all_done(&installation, service)).await;
+        installation.stop();
+        for file in files(&stores, &format!("{service}.db")) {
+            std::fs::remove_file(file).unwrap();
+        }
+        copy(&copies, &stores, &format!("{service}.db"));
+        assert!(all_done(&installation, service).await.is_none(), "the copy of {service} is older");
+        installation.start();
+        if service == "cancellation" {
+            // Whoever sees their cancellation unconfirmed again confirms it again.
+            confirm(&client, after).await;
+        }
+        completed(&client, &quoted).await;
+        until(&format!("{service} to catch up"), || all_done(&installation, service)).await;
+    }
+    let keys = client.keys().await;
+    for Quoted { id, .. } in &quoted {
+        let sealed = client.receipt(id).await.receipt_jws;
+        assert_eq!(cancellation::receipt::verify(&sealed, &keys).unwrap().cancellation_id, *id);
+    }
+    installation.stop();
+    for (service, kind) in EFFECTS {
+        assert_each(&ledger::counts(&installation, service).await, kind, CANCELLATIONS, 1);
+    }
+}
+
+/// A cancellation that can be confirmed.
+struct Quoted {
+    id: String,
+    digest: String,
+    token: String,
+}
+
+async fn quoted(client: &Client, installation: &Installation) -> Vec<Quoted> {
+    let whole = || words::scope::Kind::WholeAccount(words::WholeAccount {});
+    let mut asked = Vec::new();
+    for n in 0..CANCELLATIONS {
+        let subject = settle_in(client, n).await;
+        let id = client.request(&format!("leave-{n}"), &subject, whole()).await.cancellation_id;
+        asked.push((subject, id));
+    }
+    let mut quoted = Vec::new();
+    for (subject, id) in asked {
+        let digest = client.until(&id, State::AwaitingConfirmation).await.quote.unwrap().digest;
+        let token = client.verify(&subject, &id, &installation.messages()).await;
+        quoted.push(Quoted { id, digest, token });
+    }
+    quoted
+}
+
+async fn confirm(client: &Client, quoted: &[Quoted]) {
+    for Quoted { id, digest, token } in quoted {
+        client.confirm(id, digest, token).await;
+    }
+}
+
+async fn completed(client: &Client, quoted: &[Quoted]) {
+    for Quoted { id, .. } in quoted {
+        client.until(id, State::Completed).await;
+    }
+}
+
+/// Whether a service has recorded its effect on every account.
+async fn all_done(installation: &Installation, service: &str) -> Option<()> {
+    let counts = ledger::counts(installation, service).await;
+    let (_, wanted) = EFFECTS.iter().find(|(of, _)| *of == service).unwrap();
+    let done = counts.keys().filter(|(_, kind)| kind == wanted).count();
+    (done == CANCELLATIONS).then_some(())
+}
+
+/// The files of a folder whose names begin so: a database is up to three of them.
+fn files(folder: &Path, beginning: &str) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(beginning)).collect()
+}
+
+fn copy(from: &Path, to: &Path, beginning: &str) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in files(from, beginning) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
