@@ -122,6 +122,14 @@ impl Installation {
         assert!(status.success(), "it ended with {status}:\n{}", self.last_words());
     }
 
+    /// The memory of the process, as the system counts it: now, and at most.
+    pub fn memory(&self) -> String {
+        let id = self.child.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let counted = status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
+        counted.collect::<Vec<_>>().join(", ")
+    }
+
     pub fn last_words(&self) -> String {
         let log = std::fs::read_to_string(self.data.path().join("stderr.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();

@@ -1,9 +1,11 @@
 //! A service's database is lost and an older copy put back: the service reads again what it has
 //! forgotten, everything completes, and nothing is doubled elsewhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use engines::Postgres;
 use proto::{cancellation::v1::State, types::v1 as words};
+use tokio::task::block_in_place;
 
 use crate::{
     client::{Client, until},
@@ -27,7 +29,32 @@ const EFFECTS: [(&str, &str); 6] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_service_catches_up_when_its_database_is_an_older_copy() {
-    let mut installation = Installation::new(Engines::Embedded);
+    let installation = Installation::new(Engines::Embedded);
+    let stores = installation.data.path().join("store");
+    let copies = Copies::Files { copies: installation.data.path().join("copies"), stores };
+    older_copies_catch_up(installation, &copies, &SERVICES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_catch_up_when_their_databases_are_older_copies_on_postgresql_and_kafka() {
+    let Some(Engines::Real { event_log, .. }) = Engines::real() else {
+        eprintln!("skipped: no PostgreSQL and Kafka are named");
+        return;
+    };
+    // A server of its own, whose databases may be copied and thrown away.
+    let postgres = block_in_place(Postgres::start).unwrap();
+    let url = postgres.url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let engines = Engines::Real { event_store: format!("{server}/exeunt"), event_log };
+    older_copies_catch_up(
+        Installation::new(engines),
+        &Copies::Databases(postgres),
+        &["cancellation", "wallet"],
+    )
+    .await;
+}
+
+async fn older_copies_catch_up(mut installation: Installation, copies: &Copies, services: &[&str]) {
     installation.start();
     let client = Client::new(&installation.url());
     let quoted = quoted(&client, &installation).await;
@@ -36,22 +63,17 @@ async fn each_service_catches_up_when_its_database_is_an_older_copy() {
     client.until(&before[0].id, State::Completed).await;
     // Wherever each of the services was.
     installation.kill();
-    let stores = installation.data.path().join("store");
-    let copies = installation.data.path().join("copies");
-    copy(&stores, &copies, "");
+    services.iter().for_each(|service| copies.take(service));
     installation.start();
     confirm(&client, after).await;
     completed(&client, &quoted).await;
-    for service in SERVICES {
+    for service in services {
         until(&format!("{service} to have done everything"), || all_done(&installation, service)).await;
         installation.stop();
-        for file in files(&stores, &format!("{service}.db")) {
-            std::fs::remove_file(file).unwrap();
-        }
-        copy(&copies, &stores, &format!("{service}.db"));
+        copies.put_back(service);
         assert!(all_done(&installation, service).await.is_none(), "the copy of {service} is older");
         installation.start();
-        if service == "cancellation" {
+        if *service == "cancellation" {
             // Whoever sees their cancellation unconfirmed again confirms it again.
             confirm(&client, after).await;
         }
@@ -67,6 +89,46 @@ async fn each_service_catches_up_when_its_database_is_an_older_copy() {
     for (service, kind) in EFFECTS {
         assert_each(&ledger::counts(&installation, service).await, kind, CANCELLATIONS, 1);
     }
+}
+
+/// Where copies of databases are kept while no process runs.
+enum Copies {
+    Files { stores: PathBuf, copies: PathBuf },
+    Databases(Postgres),
+}
+
+impl Copies {
+    fn take(&self, service: &str) {
+        match self {
+            Self::Files { stores, copies } => copy(stores, copies, &format!("{service}.db")),
+            Self::Databases(postgres) => {
+                ask(postgres, &format!("create database copy_{service} template exeunt_{service}"));
+            }
+        }
+    }
+
+    fn put_back(&self, service: &str) {
+        match self {
+            Self::Files { stores, copies } => {
+                let name = format!("{service}.db");
+                files(stores, &name).iter().for_each(|file| std::fs::remove_file(file).unwrap());
+                copy(copies, stores, &name);
+            }
+            Self::Databases(postgres) => {
+                ask(postgres, &format!("drop database exeunt_{service} with (force)"));
+                ask(postgres, &format!("create database exeunt_{service} template copy_{service}"));
+            }
+        }
+    }
+}
+
+/// A server that was connected to by a process that was killed notices it only after a while.
+fn ask(postgres: &Postgres, statement: &str) {
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname like 'exeunt%'";
+    block_in_place(|| {
+        postgres.query(cut).unwrap();
+        postgres.query(statement).unwrap();
+    });
 }
 
 /// A cancellation that can be confirmed.

@@ -14,6 +14,9 @@ use proto::{
 use service_kit::{Config, config::Sources};
 use tempfile::TempDir;
 use tonic::transport::Endpoint;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use types::ParticipantName;
 
 use crate::{
@@ -30,6 +33,7 @@ pub struct Stage {
     pub data: TempDir,
     pub engines: Engines,
     pub running: Running,
+    settings: BTreeMap<String, String>,
 }
 
 /// A person's subject and their cancellation.
@@ -56,9 +60,26 @@ impl Stage {
             flags.insert("event_log".into(), event_log.clone());
         }
         flags.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let config = Config::load(Sources { flags, ..Sources::default() }).unwrap();
-        let running = compose::start(config, overrides).await.unwrap();
-        Self { data, engines, running }
+        let running = compose::start(config(&flags), overrides).await.unwrap();
+        Self { data, engines, running, settings: flags }
+    }
+
+    /// Starts it again after a stop, on what it has stored.
+    pub async fn start_again(&mut self) {
+        self.running = compose::start(config(&self.settings), Overrides::default()).await.unwrap();
+    }
+
+    /// Waits until every consumer has its partitions.
+    pub async fn ready(&self) {
+        let health = HealthClient::new(Endpoint::from_shared(self.url()).unwrap().connect_lazy());
+        until("everything to be ready", || {
+            let mut health = health.clone();
+            async move {
+                let answer = health.check(HealthCheckRequest::default()).await.ok()?.into_inner();
+                (answer.status() == ServingStatus::Serving).then_some(())
+            }
+        })
+        .await;
     }
 
     pub fn url(&self) -> String {
@@ -170,6 +191,10 @@ impl Stage {
         self.running.shutdown();
         tokio::time::timeout(BOUND, self.running.join()).await.unwrap().unwrap();
     }
+}
+
+fn config(flags: &BTreeMap<String, String>) -> Config {
+    Config::load(Sources { flags: flags.clone(), ..Sources::default() }).unwrap()
 }
 
 /// Where a service's events stand.
