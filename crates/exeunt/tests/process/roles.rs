@@ -75,6 +75,21 @@ async fn a_coordinator_before_its_participants_says_whose_key_it_waits_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_with_a_guest_and_no_role_takes_part() {
+    let Some(set) = Set::on_real_engines() else { return };
+    let coordinator = set.start(Role::Cancellation, "a").await;
+    let identity = set.start(Role::Identity, "a").await;
+    let guest = set.start_guest().await.ready().await;
+    let subject = identity.register().await;
+    let asked = async || coordinator.request_scope("guests", "r-1", &subject).await.ok();
+    let id = eventually(asked).await;
+    assert_eq!(coordinator.proven(&id).await.roster, ["toy"]);
+    for member in [coordinator, identity, guest] {
+        member.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_share_keys_and_work_and_go_on_when_one_of_each_is_killed_and_started_again() {
     let Some(set) = Set::on_real_engines() else { return };
     let start = async |member| {

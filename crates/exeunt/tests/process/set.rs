@@ -4,9 +4,10 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
-use exeunt::compose::{self, Overrides, Role, Running, StartError};
+use exeunt::compose::{self, Guest, Overrides, Role, Running, StartError};
 use keys::{JwkSet, SigningKey};
 use messaging::{CloudEvent, Message};
 use participant::contract;
@@ -20,6 +21,7 @@ use proto::{
 };
 use service_kit::{Config, config::Sources, lock::LockedError};
 use tempfile::TempDir;
+use testkit::Toy;
 use tonic::{Status, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -28,9 +30,19 @@ use types::{Clock as _, SystemClock};
 
 use crate::harness::{WITHIN, eventually};
 
-/// One participant that has nothing to assess, so that a cancellation needs three processes only.
-const ROSTER: &str = "[scopes.fast]\ngates = \"none\"\n\
-    [[participant]]\nname = \"wallet\"\nscopes = [\"fast\"]\n";
+/// One participant for each scope, so that a cancellation needs three processes only.
+const ROSTER: &str = r#"
+    [scopes.fast]
+    gates = "none"
+    [scopes.guests]
+    gates = "none"
+    [[participant]]
+    name = "wallet"
+    scopes = ["fast"]
+    [[participant]]
+    name = "toy"
+    scopes = ["guests"]
+"#;
 
 /// Processes that meet on one log, each service with a database of its own.
 pub struct Set {
@@ -76,6 +88,22 @@ impl Set {
     /// A process with this one role, in this process. Replicas share a directory of keys.
     pub async fn start(&self, role: Role, member: &str) -> Member {
         self.start_at(role, member, member).await
+    }
+
+    /// A process with a guest and no role.
+    pub async fn start_guest(&self) -> Member {
+        let flags = [
+            ("roles", "none".to_owned()),
+            ("data_dir", self.home.path().join("guest").display().to_string()),
+        ];
+        let others = self.flags(Role::Wallet, "").into_iter().filter(|(flag, _)| *flag != "data-dir");
+        let others = others.map(|(flag, value)| (flag.replace('-', "_"), value));
+        let flags = flags.into_iter().map(|(flag, value)| (flag.to_owned(), value)).chain(others).collect();
+        let config = Config::load(Sources { flags, ..Sources::default() }).unwrap();
+        let guests = vec![Guest::new(Arc::new(Toy::quick()))];
+        let running = compose::start(config, Overrides { guests, ..Overrides::default() }).await.unwrap();
+        let channel = exeunt::cli::connect(&format!("http://{}", running.address())).await.unwrap();
+        Member { running, channel }
     }
 
     /// Another process under the same member's id.
@@ -133,10 +161,19 @@ impl Member {
     }
 
     pub async fn request(&self, request_id: &str, subject_id: &str) -> Result<String, Status> {
+        self.request_scope("fast", request_id, subject_id).await
+    }
+
+    pub async fn request_scope(
+        &self,
+        scope: &str,
+        request_id: &str,
+        subject_id: &str,
+    ) -> Result<String, Status> {
         let request = pb::RequestCancellationRequest {
             request_id: request_id.into(),
             subject_id: subject_id.into(),
-            scope: Some(Scope { kind: Some(Kind::Named("fast".into())) }),
+            scope: Some(Scope { kind: Some(Kind::Named(scope.into())) }),
             ..pb::RequestCancellationRequest::default()
         };
         let answer = self.cancellation().request_cancellation(request).await?;
