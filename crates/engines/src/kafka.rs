@@ -1,6 +1,7 @@
 //! Apache Kafka on loopback, without ZooKeeper: one node for everybody, or a private cluster that may be killed.
 
 mod cluster;
+mod configuration;
 mod node;
 mod prepare;
 

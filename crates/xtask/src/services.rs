@@ -13,11 +13,13 @@ use clap::Subcommand;
 use engines::kafka::{Node, Ports, Shape};
 use engines::postgres::Server;
 use engines::process::remove_dir;
-use engines::{Packages, ports};
+use engines::{Certificates, Packages, ports, secured};
 use serde::{Deserialize, Serialize};
 
 pub const POSTGRES_URL: &str = "EXEUNT_TEST_POSTGRES_URL";
 pub const KAFKA_BROKERS: &str = "EXEUNT_TEST_KAFKA_BROKERS";
+/// The folder of certificates among the services' own.
+const CERTIFICATES: &str = "certificates";
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -44,6 +46,12 @@ pub struct Addresses {
     pub postgres_url: Option<String>,
     /// `host:port`, more of them with commas between.
     pub kafka_brokers: Option<String>,
+    /// `host:port` of the PostgreSQL that demands TLS and a password of its user `exeunt`.
+    pub postgres_secured: Option<String>,
+    /// `host:port` of the listener that demands TLS and SCRAM.
+    pub kafka_secured: Option<String>,
+    /// The folder of the certificates of both.
+    pub certificates: Option<PathBuf>,
 }
 
 /// What `up` has started and `down` must end.
@@ -63,7 +71,7 @@ pub fn run(command: &Command) -> Result<()> {
 
 /// Starts what the environment does not name and what is not running yet. Also says whether anything was started.
 pub fn up() -> Result<(Addresses, bool)> {
-    let mut named = Addresses { postgres_url: named(POSTGRES_URL), kafka_brokers: named(KAFKA_BROKERS) };
+    let mut named = Addresses::named();
     if named.postgres_url.is_some() && named.kafka_brokers.is_some() {
         return Ok((named, false));
     }
@@ -76,9 +84,7 @@ pub fn up() -> Result<(Addresses, bool)> {
         state.stop(&dir).context("what was started could not be ended")?;
     }
     let started = started?;
-    let running = state.addresses();
-    named.postgres_url = named.postgres_url.or(running.postgres_url);
-    named.kafka_brokers = named.kafka_brokers.or(running.kafka_brokers);
+    named.or(state.addresses(&dir));
     Ok((named, started))
 }
 
@@ -95,11 +101,50 @@ fn status() -> Result<Addresses> {
     let mut state = State::load(&dir)?;
     state.postgres = state.postgres.filter(Server::is_alive);
     state.kafka = state.kafka.filter(Node::is_alive);
-    let running = state.addresses();
-    Ok(Addresses {
-        postgres_url: named(POSTGRES_URL).or(running.postgres_url),
-        kafka_brokers: named(KAFKA_BROKERS).or(running.kafka_brokers),
-    })
+    let mut addresses = Addresses::named();
+    addresses.or(state.addresses(&dir));
+    Ok(addresses)
+}
+
+impl Addresses {
+    /// What the environment names.
+    fn named() -> Self {
+        let named = |variable| env::var(variable).ok().filter(|value| !value.is_empty());
+        Self {
+            postgres_url: named(POSTGRES_URL),
+            kafka_brokers: named(KAFKA_BROKERS),
+            postgres_secured: named(secured::POSTGRES),
+            kafka_secured: named(secured::KAFKA),
+            certificates: named(secured::CERTIFICATES).map(PathBuf::from),
+        }
+    }
+
+    /// Takes from others what is missing; who brings engines of their own is not given listeners of ours.
+    fn or(&mut self, others: Self) {
+        if self.postgres_url.is_none() && self.kafka_brokers.is_none() {
+            self.postgres_secured = others.postgres_secured;
+            self.kafka_secured = others.kafka_secured;
+            self.certificates = others.certificates;
+        }
+        self.postgres_url = self.postgres_url.take().or(others.postgres_url);
+        self.kafka_brokers = self.kafka_brokers.take().or(others.kafka_brokers);
+    }
+
+    /// Tells a process's environment.
+    pub fn tell(&self, command: &mut std::process::Command) {
+        let certificates = self.certificates.as_ref().map(|dir| dir.display().to_string());
+        for (variable, value) in [
+            (POSTGRES_URL, &self.postgres_url),
+            (KAFKA_BROKERS, &self.kafka_brokers),
+            (secured::POSTGRES, &self.postgres_secured),
+            (secured::KAFKA, &self.kafka_secured),
+            (secured::CERTIFICATES, &certificates),
+        ] {
+            if let Some(value) = value {
+                command.env(variable, value);
+            }
+        }
+    }
 }
 
 /// Starts both at once, as far as they are missing: the broker comes up while the database is made.
@@ -110,11 +155,12 @@ fn start_missing(dir: &Path, named: &Addresses, state: &mut State) -> Result<boo
         return Ok(false);
     }
     let packages = Packages::get()?;
+    let certificates = certificates(dir)?;
     let starting = if wants_kafka {
         let home = dir.join("kafka");
         remove_dir(&home)?;
         let ports = Ports::free()?;
-        let starting = Node::create(&packages, home, 1, ports, &shape(ports))?;
+        let starting = Node::create(&packages, home, 1, ports, &shape(ports, dir))?;
         state.kafka = Some(starting.node().clone());
         state.save(dir)?;
         Some(starting)
@@ -122,7 +168,7 @@ fn start_missing(dir: &Path, named: &Addresses, state: &mut State) -> Result<boo
         None
     };
     if wants_postgres {
-        state.postgres = Some(start_postgres(dir, &packages)?);
+        state.postgres = Some(start_postgres(dir, &packages, &certificates)?);
         state.save(dir)?;
     }
     if let Some(starting) = starting {
@@ -131,20 +177,34 @@ fn start_missing(dir: &Path, named: &Addresses, state: &mut State) -> Result<boo
     Ok(true)
 }
 
+/// Those of the listeners that demand encryption, made once per checkout.
+fn certificates(dir: &Path) -> Result<Certificates> {
+    let dir = dir.join(CERTIFICATES);
+    if dir.join("made").exists() {
+        return Ok(Certificates::of(&dir));
+    }
+    remove_dir(&dir)?;
+    fs::create_dir(&dir)?;
+    let certificates = Certificates::make(&dir)?;
+    fs::write(dir.join("made"), "")?;
+    Ok(certificates)
+}
+
 /// The one node of everybody is there to be fast, once it has started.
-fn shape(ports: Ports) -> Shape {
+fn shape(ports: Ports, dir: &Path) -> Shape {
     Shape {
         controllers: vec![ports.controllers],
         replicas: 1,
         insync_min: 1,
         heap_mib: 512,
+        certificates: Some(dir.join(CERTIFICATES)),
         short_lived: false,
     }
 }
 
 /// Data and log stand in the system's folder for temporary files, because the unprivileged user that the server runs
 /// as could not reach them in a checkout under root's home.
-fn start_postgres(dir: &Path, packages: &Packages) -> Result<Server> {
+fn start_postgres(dir: &Path, packages: &Packages, certificates: &Certificates) -> Result<Server> {
     const SETTINGS: &str = "max_connections = 400\nmax_wal_size = 2GB\n";
     let home = env::temp_dir().join(format!("exeunt-postgres-{}", std::process::id()));
     fs::create_dir(&home).with_context(|| home.display().to_string())?;
@@ -154,6 +214,7 @@ fn start_postgres(dir: &Path, packages: &Packages) -> Result<Server> {
         remove_dir(&home)?;
     }
     let server = started?;
+    server.secure(packages, certificates)?;
     let link = dir.join("postgres.log");
     if link.is_symlink() {
         fs::remove_file(&link)?;
@@ -200,8 +261,12 @@ impl State {
         self.save(dir)
     }
 
-    fn addresses(&self) -> Addresses {
+    fn addresses(&self, dir: &Path) -> Addresses {
+        let started = self.postgres.is_some() && self.kafka.is_some();
         Addresses {
+            postgres_secured: self.postgres.as_ref().map(|server| format!("127.0.0.1:{}", server.port())),
+            kafka_secured: self.kafka.as_ref().map(|node| format!("127.0.0.1:{}", node.ports.secured)),
+            certificates: started.then(|| dir.join(CERTIFICATES)),
             postgres_url: self.postgres.as_ref().map(Server::url),
             kafka_brokers: self.kafka.as_ref().map(|node| format!("127.0.0.1:{}", node.ports.clients)),
         }
@@ -220,10 +285,6 @@ fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn named(variable: &str) -> Option<String> {
-    env::var(variable).ok().filter(|value| !value.is_empty())
-}
-
 fn print(addresses: &Addresses, json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string(addresses)?);
@@ -232,5 +293,10 @@ fn print(addresses: &Addresses, json: bool) -> Result<()> {
     let or_down = |address: &Option<String>| address.clone().unwrap_or_else(|| "not running".to_owned());
     println!("postgres  {}", or_down(&addresses.postgres_url));
     println!("kafka     {}", or_down(&addresses.kafka_brokers));
+    if let (Some(postgres), Some(kafka), Some(certificates)) =
+        (&addresses.postgres_secured, &addresses.kafka_secured, &addresses.certificates)
+    {
+        println!("secured   {postgres} {kafka}, certificates in {}", certificates.display());
+    }
     Ok(())
 }

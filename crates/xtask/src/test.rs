@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 
 use crate::previous::{self, PREVIOUS_BINARY};
-use crate::services::{self, Addresses, KAFKA_BROKERS, POSTGRES_URL};
+use crate::services::{self, Addresses};
 use crate::workspace::{cargo, target};
 use crate::{dependencies, proto};
 use engines::process::run as run_process;
@@ -57,10 +57,9 @@ fn tests(addresses: &Addresses, python: &Path, previous: &Path) -> Result<()> {
     let mut tests = cargo()?;
     tests.args(["test", "--workspace", "--locked"]);
     tests.env(BINARY, target()?.join("debug/exeunt"));
-    tests.env(POSTGRES_URL, addresses.postgres_url.as_deref().context("PostgreSQL is not running")?);
     tests.env(PYTHON, python);
     tests.env(PREVIOUS_BINARY, previous);
-    tests.env(KAFKA_BROKERS, addresses.kafka_brokers.as_deref().context("Kafka is not running")?);
+    addresses.tell(&mut tests);
     run_process(&mut tests)
 }
 

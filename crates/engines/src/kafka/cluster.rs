@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::node::{Node, Ports, Shape};
+use crate::certificates::Certificates;
 use crate::guard::Guard;
 use crate::packages::Packages;
 
@@ -16,11 +17,13 @@ pub struct KafkaOptions {
     pub heap_mib: u32,
     /// What clients are told to connect to, broker by broker, where proxies stand before them; empty for none.
     pub advertised: Vec<u16>,
+    /// Whether there is a listener that demands encryption and a password, too.
+    pub secured: bool,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { brokers: 1, heap_mib: 192, advertised: Vec::new() }
+        Self { brokers: 1, heap_mib: 192, advertised: Vec::new(), secured: false }
     }
 }
 
@@ -40,14 +43,19 @@ impl Kafka {
         for (ports, advertised) in ports.iter_mut().zip(&options.advertised) {
             ports.advertised = *advertised;
         }
+        let guard = Guard::new("kafka")?;
+        let certificates = options.secured.then(|| guard.dir().to_owned());
+        if let Some(dir) = &certificates {
+            Certificates::make(dir)?;
+        }
         let shape = Shape {
             controllers: ports.iter().map(|ports| ports.controllers).collect(),
             replicas: options.brokers.min(3),
             insync_min: if options.brokers >= 3 { 2 } else { 1 },
             heap_mib: options.heap_mib,
+            certificates,
             short_lived: true,
         };
-        let guard = Guard::new("kafka")?;
         let mut cluster = Self { packages, shape, nodes: Vec::new(), guard };
         let mut starting = Vec::new();
         for (id, ports) in (1..).zip(ports) {
@@ -65,6 +73,17 @@ impl Kafka {
     pub fn brokers(&self) -> String {
         let addresses = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.ports.advertised));
         addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// What clients of the listener that demands encryption are given.
+    pub fn secured_brokers(&self) -> String {
+        let addresses = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.ports.secured));
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// The certificates of the listener that demands encryption.
+    pub fn certificates(&self) -> Certificates {
+        Certificates::of(self.guard.dir())
     }
 
     /// Where the brokers themselves listen for clients, in order.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::configuration::configuration;
 use crate::daemon::Daemon;
 use crate::packages::Packages;
 use crate::{checkout, ports, wait};
@@ -25,6 +26,8 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 pub struct Ports {
     /// For clients, without encryption.
     pub clients: u16,
+    /// For clients that encrypt and authenticate themselves.
+    pub secured: u16,
     /// What clients are told to connect to: the same, or a proxy before it.
     pub advertised: u16,
     /// For other brokers.
@@ -36,8 +39,8 @@ pub struct Ports {
 impl Ports {
     /// Free ones.
     pub fn free() -> Result<Self> {
-        let [clients, brokers, controllers] = ports::free()?;
-        Ok(Self { clients, advertised: clients, brokers, controllers })
+        let [clients, secured, brokers, controllers] = ports::free()?;
+        Ok(Self { clients, secured, advertised: clients, brokers, controllers })
     }
 }
 
@@ -52,6 +55,8 @@ pub struct Shape {
     pub insync_min: usize,
     /// Each node's heap.
     pub heap_mib: u32,
+    /// The folder of certificates of the listener that demands encryption; none: there is no such listener.
+    pub certificates: Option<PathBuf>,
     /// Whether to start quickly rather than run fast.
     pub short_lived: bool,
 }
@@ -217,45 +222,4 @@ fn directory_id() -> String {
     let random = || RandomState::new().hash_one(std::process::id());
     let digits = format!("{:016x}{:016x}", random(), random());
     format!("{}A", &digits[..21])
-}
-
-/// Topics are made on purpose only, and can be deleted. A broker that was killed is missed soon, and taken back soon.
-pub(super) fn configuration(home: &Path, id: usize, ports: Ports, shape: &Shape) -> String {
-    let logs = home.join("logs");
-    let voters: Vec<String> =
-        (1..).zip(&shape.controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
-    let Ports { clients, advertised, brokers, controllers } = ports;
-    format!(
-        "process.roles=broker,controller
-node.id={id}
-controller.quorum.voters={voters}
-listeners=CLIENTS://127.0.0.1:{clients},BROKERS://127.0.0.1:{brokers},CONTROLLERS://127.0.0.1:{controllers}
-advertised.listeners=CLIENTS://127.0.0.1:{advertised},BROKERS://127.0.0.1:{brokers}
-listener.security.protocol.map=CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT,CONTROLLERS:PLAINTEXT
-controller.listener.names=CONTROLLERS
-inter.broker.listener.name=BROKERS
-log.dirs={logs}
-auto.create.topics.enable=false
-delete.topic.enable=true
-num.partitions=8
-default.replication.factor={replicas}
-min.insync.replicas={insync_min}
-broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=3000
-group.initial.rebalance.delay.ms=0
-offsets.topic.num.partitions=8
-offsets.topic.replication.factor={replicas}
-transaction.state.log.num.partitions=8
-transaction.state.log.replication.factor={replicas}
-transaction.state.log.min.isr={insync_min}
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor={replicas}
-share.coordinator.state.topic.min.isr={insync_min}
-log.cleaner.dedupe.buffer.size=16777216
-",
-        voters = voters.join(","),
-        logs = logs.display(),
-        replicas = shape.replicas,
-        insync_min = shape.insync_min,
-    )
 }

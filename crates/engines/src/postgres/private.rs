@@ -9,6 +9,7 @@ use super::client::{Rows, Session};
 use super::copy;
 use super::programs::Programs;
 use super::server::Server;
+use crate::certificates::Certificates;
 use crate::guard::Guard;
 use crate::packages::Packages;
 use crate::process::output;
@@ -38,6 +39,19 @@ impl Postgres {
         let [port] = ports::free()?;
         let server = Server::create(&packages, guard.dir(), port, SETTINGS)?;
         Self { packages, server, guard }.guarded()
+    }
+
+    /// The same with a user who must encrypt and know a password, as [`crate::secured`] says.
+    pub fn start_secured() -> Result<Self> {
+        let started = Self::start()?;
+        let certificates = Certificates::make(started.guard.dir())?;
+        started.server.secure(&started.packages, &certificates)?;
+        Ok(started)
+    }
+
+    /// The certificates of a server that was started secured.
+    pub fn certificates(&self) -> Certificates {
+        Certificates::of(self.guard.dir())
     }
 
     /// Where clients connect, as the superuser, without a password.

@@ -1,17 +1,25 @@
 //! One server on a folder of its own.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::client::Session;
 use super::copy;
 use super::programs::Programs;
+use crate::certificates::Certificates;
 use crate::daemon::Daemon;
 use crate::packages::Packages;
 use crate::process::output;
+use crate::secured::{PASSWORD, USER};
+use crate::wait;
+
+const RELOADED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Commits reach the disk as in production; only loopback, no socket file.
 const CONFIGURATION: &str = "
@@ -41,6 +49,34 @@ impl Server {
         let made = fs::read_to_string(&path)?;
         fs::write(&path, made + CONFIGURATION + settings)?;
         Self::start(packages, home, port)
+    }
+
+    /// Has a user who must encrypt and know a password; everybody else goes on as before.
+    pub fn secure(&self, packages: &Packages, certificates: &Certificates) -> Result<()> {
+        let programs = Programs::of(packages)?;
+        let data = self.home.join("data");
+        for (file, of) in [("server.key", "server.key"), ("server.crt", "server.pem"), ("root.crt", "ca.pem")]
+        {
+            let path = data.join(file);
+            fs::write(&path, certificates.read(of)?)?;
+            // A key that others may read is refused.
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            programs.own(&path)?;
+        }
+        let rules = data.join("pg_hba.conf");
+        let before = fs::read_to_string(&rules)?;
+        let demand = format!("hostssl all {USER} all scram-sha-256\nhost all {USER} all reject\n");
+        fs::write(&rules, demand + &before)?;
+        let mut session = Session::open(self.port)?;
+        session.query(&format!("create role {USER} login createdb password '{PASSWORD}'"))?;
+        for setting in ["ssl = on", "ssl_ca_file = 'root.crt'"] {
+            session.query(&format!("alter system set {setting}"))?;
+        }
+        session.query("select pg_reload_conf()")?;
+        wait::until("PostgreSQL's encryption", RELOADED_WITHIN, || {
+            let on = Session::open(self.port)?.query("show ssl")?;
+            Ok((on == [[Some("on".to_owned())]]).then_some(()))
+        })
     }
 
     /// Starts a server on what the folder holds.
