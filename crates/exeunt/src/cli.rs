@@ -12,6 +12,7 @@ mod parked;
 mod relays;
 mod serve;
 mod servers;
+mod topics;
 mod verify;
 
 use std::{io::Write as _, process::ExitCode};
@@ -25,7 +26,7 @@ pub use output::{Format, Output};
 pub use servers::{Server, Servers};
 pub(crate) use verify::told;
 
-use args::{Command, ParkedCommand};
+use args::{Command, ParkedCommand, TopicsCommand};
 
 /// Reads the arguments, does what they say, and says how it went by the exit code.
 #[must_use]
@@ -65,6 +66,10 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Revoke(flags) => calls::revoke(&servers()?, flags, output).await,
         Command::Receipt(flags) => calls::receipt(&servers()?, flags, output).await,
         Command::Keys => calls::keys(&servers()?, output).await,
+        Command::Topics { command } => match command {
+            TopicsCommand::Plan(flags) => topics::plan(flags, output).await,
+            TopicsCommand::Apply(flags) => topics::apply(flags, output).await,
+        },
         Command::Parked { command } => match command {
             ParkedCommand::List(flags) => parked::list(&servers()?, flags, output).await,
             ParkedCommand::Replay(flags) => parked::replay(&servers()?, flags, output).await,

@@ -18,12 +18,13 @@ use std::{
 use cancellation::{Roster, RosterError};
 use event_store::StoreError;
 use keys::{JwkError, KeyError, VaultError};
-use messaging::{EventLog, LogError};
+use messaging::{EventLog, LogError, TopicSpec};
 use service_kit::{Config, DataDirLock, config::EventLogPlace, lock::LockedError, server::ServerError};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use types::{Clock, ParticipantName, SystemClock};
 
+pub(crate) use engines::log_options;
 pub use guest::Guest;
 use part::{Cause, Part};
 pub use role::{Role, UnknownRole};
@@ -243,6 +244,14 @@ pub async fn start(config: Config, overrides: Overrides) -> Result<Running, Star
         ended
     });
     Ok(Running { address, log, stores, shutdown, supervisor })
+}
+
+/// Every topic of an installation whose roster is that file, or the embedded one.
+///
+/// # Errors
+/// [`StartError`] when the roster cannot be read.
+pub(crate) fn topics(path: Option<&Path>) -> Result<Vec<TopicSpec>, StartError> {
+    Ok(cancellation::topics_of_installation(&roster(path)?))
 }
 
 fn roster(path: Option<&Path>) -> Result<Roster, StartError> {

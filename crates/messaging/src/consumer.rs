@@ -252,7 +252,9 @@ impl<H: Handler> Worker<H> {
                 let Subscription { group, member, .. } = self.consumer.subscription.clone();
                 Err(Stop::Failed(ConsumerError::Fenced { group, member }))
             }
-            LogError::Refused(_) | LogError::Oversize { .. } => Err(Stop::Failed(error.into())),
+            LogError::Denied(_) | LogError::Refused(_) | LogError::Oversize { .. } => {
+                Err(Stop::Failed(error.into()))
+            }
         }
     }
 

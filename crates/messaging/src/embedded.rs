@@ -32,7 +32,11 @@ use self::{
     topic::Topic,
     writer::{Request, Writer},
 };
-use crate::{ConsumedLog, EventLog, LogError, Message, Subscription, TopicSpec};
+use crate::{
+    ConsumedLog, EventLog, LogError, Message, Remedy, Subscription, TopicDifference, TopicSettings,
+    TopicSpec,
+    topics::{Found, compare},
+};
 
 /// The largest record, in bytes: key, headers and payload; just what Kafka takes by default.
 pub const RECORD_BYTES_MAX: usize = 1_000_000;
@@ -128,11 +132,39 @@ impl EmbeddedLog {
     }
 }
 
+/// Here partitions cannot be added.
+fn remedy(on_a_cluster: Remedy) -> Remedy {
+    match on_a_cluster {
+        Remedy::Apply => Remedy::Apply,
+        Remedy::AddPartitions | Remedy::ByHand => Remedy::ByHand,
+    }
+}
+
 #[async_trait]
 impl EventLog for EmbeddedLog {
     async fn declare(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
         let topics = topics.to_vec();
         self.ask(|answer| Request::Declare { topics, answer }).await
+    }
+
+    /// It has no replicas, and keeps records as it does; only partitions can differ.
+    async fn compare(&self, topics: &[TopicSpec]) -> Result<Vec<TopicDifference>, LogError> {
+        let there = self.shared.topics();
+        let differences = topics.iter().flat_map(|spec| {
+            let found = there.get(&spec.name).map(|topic| Found {
+                partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+                replication: None,
+                cleanup_policy: None,
+                retention_ms: None,
+            });
+            compare(&TopicSettings::default().wanted(spec), found.as_ref())
+        });
+        Ok(differences.map(|it| TopicDifference { remedy: remedy(it.remedy), ..it }).collect())
+    }
+
+    async fn apply(&self, topics: &[TopicSpec], _: bool) -> Result<Vec<TopicDifference>, LogError> {
+        self.declare(topics).await?;
+        self.compare(topics).await
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Result<(), LogError> {

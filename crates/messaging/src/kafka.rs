@@ -3,7 +3,9 @@
 //! One idempotent producer per process; one consumer and one thread per subscription. Offsets are the
 //! database's: what Kafka is told of them only serves the tools that show lag.
 
+mod declaring;
 mod membership;
+mod probe;
 mod producer;
 mod reader;
 mod thread;
@@ -18,13 +20,16 @@ use std::{
 use async_trait::async_trait;
 use rdkafka::{
     ClientConfig, ClientContext,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions},
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
 };
 
 use self::{producer::Producing, reader::Reader};
-use crate::{ConsumedLog, EventLog, LogError, Message, Subscription, TopicSpec};
+use crate::{
+    ConsumedLog, EventLog, LogError, LogOptions, Message, Subscription, TopicDifference, TopicSettings,
+    TopicSpec,
+};
 
 /// How long creating and deleting topics may take.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,6 +39,7 @@ pub struct KafkaLog {
     config: ClientConfig,
     producing: Producing,
     admin: AdminClient<Logged>,
+    topics: TopicSettings,
     readers: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
@@ -44,36 +50,55 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Refused`] when the URL or its settings make no sense.
     pub fn open(url: &str) -> Result<Self, LogError> {
-        let config = config(url)?;
+        Self::open_with(url, LogOptions::default())
+    }
+
+    /// The same with what does not stand in a URL.
+    ///
+    /// # Errors
+    /// As for [`KafkaLog::open`].
+    pub fn open_with(url: &str, options: LogOptions) -> Result<Self, LogError> {
+        let LogOptions { password, topics } = options;
+        let mut config = config(url)?;
+        if let Some(password) = password {
+            config.set("sasl.password", password);
+        }
         let admin = config.create_with_context(Logged).map_err(refused)?;
         let producing = Producing::new(config.clone())?;
-        Ok(Self { config, producing, admin, readers: Mutex::default() })
+        Ok(Self { config, producing, admin, topics, readers: Mutex::default() })
     }
 }
 
 #[async_trait]
 impl EventLog for KafkaLog {
     async fn declare(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
-        let policy = |spec: &TopicSpec| if spec.compacted { "compact" } else { "delete" };
-        let new: Vec<NewTopic<'_>> = topics
-            .iter()
-            .map(|spec| {
-                // The cluster says how many replicas.
-                let topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(-1));
-                topic.set("cleanup.policy", policy(spec))
-            })
-            .collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        let made = self.admin.create_topics(&new, &admin_options()).await.map_err(classify)?;
-        for result in made {
-            match result {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => return Err(of_code(code, &topic)),
-            }
+        let wanted = self.wanted(topics);
+        let there = self.create(&wanted).await?;
+        for difference in self.differences(&there).await? {
+            tracing::warn!(
+                topic = &*difference.topic,
+                setting = %difference.setting,
+                is = difference.is,
+                should_be = difference.should_be,
+                "a topic is not as it should be; see `exeunt topics plan`"
+            );
         }
         Ok(())
+    }
+
+    async fn compare(&self, topics: &[TopicSpec]) -> Result<Vec<TopicDifference>, LogError> {
+        self.differences(&self.wanted(topics)).await
+    }
+
+    async fn apply(
+        &self,
+        topics: &[TopicSpec],
+        add_partitions: bool,
+    ) -> Result<Vec<TopicDifference>, LogError> {
+        let wanted = self.wanted(topics);
+        let there = self.create(&wanted).await?;
+        self.alter(&there, add_partitions).await?;
+        self.differences(&there).await
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Result<(), LogError> {

@@ -17,6 +17,7 @@ mod namespace;
 mod open;
 mod relay;
 mod together;
+mod topics;
 
 pub use backlog::{Backlog, Behind};
 pub use cloud_event::{
@@ -31,10 +32,9 @@ pub use cursor::{Cursor, Rewind};
 pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX, RETENTION};
 pub use follower::{Follow, FollowError, Follower};
 pub use kafka::KafkaLog;
-pub use log::{
-    Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicSpec,
-};
+pub use log::{Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription};
 pub use murmur2::partition_of;
-pub use open::open_log;
+pub use open::{LogOptions, open_log, open_log_with};
 pub use relay::{Publish, RELAY, Relay};
 pub use together::{RunError, run_together};
+pub use topics::{Remedy, TopicDifference, TopicSetting, TopicSettings, TopicSpec};

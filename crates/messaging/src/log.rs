@@ -7,16 +7,7 @@ use bytes::Bytes;
 use event_store::LogOffset;
 use types::Timestamp;
 
-/// A topic as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicSpec {
-    /// Its name.
-    pub name: Arc<str>,
-    /// How many partitions; 8 unless there is a reason.
-    pub partitions: i32,
-    /// Whether only the last record of each key must be kept.
-    pub compacted: bool,
-}
+use crate::{TopicDifference, TopicSpec};
 
 /// A record to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +76,9 @@ pub enum LogError {
         /// The limit.
         limit: usize,
     },
+    /// The log does not let us in: the password, the certificate or the encryption is not what it wants.
+    #[error("event log denies the connection: {0}")]
+    Denied(String),
     /// Another process has this member's id: this one must stop.
     #[error("another process has this member's id")]
     Fenced,
@@ -158,11 +152,29 @@ pub trait ConsumedLog: Send + Sync {
 /// An event log.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
-    /// Creates the topics that are not there. What is there stays as it is.
+    /// Creates the topics that are not there. What is there stays as it is; where it is not as it
+    /// should be, the difference is logged.
     ///
     /// # Errors
     /// [`LogError`].
     async fn declare(&self, topics: &[TopicSpec]) -> Result<(), LogError>;
+
+    /// What is missing, and what is not as it should be. Changes nothing.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    async fn compare(&self, topics: &[TopicSpec]) -> Result<Vec<TopicDifference>, LogError>;
+
+    /// Creates what is missing and alters what can be altered; partitions are added only when told
+    /// so. Gives what differs still.
+    ///
+    /// # Errors
+    /// [`LogError`]; then some of it may have been done.
+    async fn apply(
+        &self,
+        topics: &[TopicSpec],
+        add_partitions: bool,
+    ) -> Result<Vec<TopicDifference>, LogError>;
 
     /// Publishes, and returns when all are durable. Records of one key keep the order given here,
     /// and come after those of any publish that returned before. A failed one may be repeated whole.

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use event_store::LogOffset;
 
 use crate::{
-    Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicSpec,
+    Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicDifference,
+    TopicSpec,
 };
 
 /// A log seen through a prefix.
@@ -21,14 +22,29 @@ impl Namespaced {
     fn outer(&self, name: &str) -> Arc<str> {
         format!("{}.{name}", self.prefix).into()
     }
+
+    fn outer_specs(&self, topics: &[TopicSpec]) -> Vec<TopicSpec> {
+        topics.iter().map(|topic| TopicSpec { name: self.outer(&topic.name), ..topic.clone() }).collect()
+    }
 }
 
 #[async_trait]
 impl EventLog for Namespaced {
     async fn declare(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
-        let topics: Vec<TopicSpec> =
-            topics.iter().map(|topic| TopicSpec { name: self.outer(&topic.name), ..topic.clone() }).collect();
-        self.inner.declare(&topics).await
+        self.inner.declare(&self.outer_specs(topics)).await
+    }
+
+    /// Names are those on the cluster: it is there that somebody looks for them.
+    async fn compare(&self, topics: &[TopicSpec]) -> Result<Vec<TopicDifference>, LogError> {
+        self.inner.compare(&self.outer_specs(topics)).await
+    }
+
+    async fn apply(
+        &self,
+        topics: &[TopicSpec],
+        add_partitions: bool,
+    ) -> Result<Vec<TopicDifference>, LogError> {
+        self.inner.apply(&self.outer_specs(topics), add_partitions).await
     }
 
     async fn publish(&self, mut messages: Vec<Message>) -> Result<(), LogError> {

@@ -2,7 +2,24 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::{EmbeddedLog, EventLog, KafkaLog, LogError, namespace::Namespaced};
+use crate::{EmbeddedLog, EventLog, KafkaLog, LogError, TopicSettings, namespace::Namespaced};
+
+/// What a log is told that does not stand in its URL.
+#[derive(Clone, Default)]
+pub struct LogOptions {
+    /// The password of `sasl.username`. It is never printed.
+    pub password: Option<String>,
+    /// What topics are to be like.
+    pub topics: TopicSettings,
+}
+
+/// [`open_log_with`] without any options.
+///
+/// # Errors
+/// As there.
+pub async fn open_log(url: &str) -> Result<Arc<dyn EventLog>, LogError> {
+    open_log_with(url, LogOptions::default()).await
+}
 
 /// Opens `sqlite:<file>`, the embedded log, or `kafka://host:port[,host:port][/prefix][?settings]`,
 /// where the prefix stands before the names of topics and groups, and the settings are as
@@ -11,17 +28,19 @@ use crate::{EmbeddedLog, EventLog, KafkaLog, LogError, namespace::Namespaced};
 /// # Errors
 /// [`LogError::Refused`] for another URL or one that makes no sense, [`LogError::Unavailable`] when
 /// the file cannot be opened. A cluster is not asked yet.
-pub async fn open_log(url: &str) -> Result<Arc<dyn EventLog>, LogError> {
+pub async fn open_log_with(url: &str, options: LogOptions) -> Result<Arc<dyn EventLog>, LogError> {
     if let Some(file) = url.strip_prefix("sqlite:") {
         return Ok(Arc::new(EmbeddedLog::open(Path::new(file.trim_start_matches("//"))).await?));
     }
     if let Some(place) = url.strip_prefix("kafka://") {
         let (place, settings) = place.split_once('?').unwrap_or((place, ""));
         let (brokers, prefix) = place.split_once('/').unwrap_or((place, ""));
-        let log: Arc<dyn EventLog> = Arc::new(KafkaLog::open(&format!("kafka://{brokers}?{settings}"))?);
+        let log = KafkaLog::open_with(&format!("kafka://{brokers}?{settings}"), options)?;
         return match prefix {
-            "" => Ok(log),
-            prefix if is_prefix(prefix) => Ok(Arc::new(Namespaced { inner: log, prefix: prefix.to_owned() })),
+            "" => Ok(Arc::new(log)),
+            prefix if is_prefix(prefix) => {
+                Ok(Arc::new(Namespaced { inner: Arc::new(log), prefix: prefix.to_owned() }))
+            }
             _ => Err(LogError::Refused(
                 "a prefix of topics consists of at most 64 letters, digits, _ and -".into(),
             )),

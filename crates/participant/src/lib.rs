@@ -22,6 +22,7 @@ pub mod publish;
 mod request;
 mod runtime;
 pub mod timers;
+pub mod topics;
 mod traits;
 
 pub use account::{Account, Case, CaseRecord, Phase, stream_of, unreadable};

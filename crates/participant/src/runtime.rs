@@ -1,6 +1,6 @@
 //! A participant at work: its consumer, its relay and its timers.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use event_store::{Recorded, Store};
 use keys::SigningKey;
@@ -16,7 +16,7 @@ use crate::{
     announce::{announce, announcement},
     contract,
     publish::publisher,
-    timers,
+    timers, topics,
 };
 
 /// What a participant runs on.
@@ -82,13 +82,7 @@ impl<P: Participant> Runtime<P> {
         let Options { store, log, key, clock, member } = options;
         let name = participant.name().clone();
         let instructions: Arc<str> = contract::instructions_topic(&name).into();
-        let own = contract::events_topic(name.as_str());
-        // The one that tells of subjects has one topic less than the others.
-        let topics =
-            BTreeSet::from([&*instructions, &own, contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS]);
-        let mut topics: Vec<_> = topics.into_iter().map(contract::topic).collect();
-        topics.push(contract::keys(&name));
-        log.declare(&topics).await.map_err(StartError::Topics)?;
+        log.declare(&topics::of_participant(&name)).await.map_err(StartError::Topics)?;
 
         let announcement = announcement(&name, &key, clock.now());
         let relay = Relay::keeping(

@@ -2,6 +2,7 @@
 
 mod layers;
 mod places;
+mod secret;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -9,6 +10,7 @@ use keys::{Kek, KeyError};
 use layers::Reader;
 
 pub use places::{EventLogPlace, EventStorePlace};
+pub use secret::Secret;
 
 /// The commented defaults, which run as they stand.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -117,6 +119,17 @@ pub struct Limits {
     pub backlog_events_max: usize,
 }
 
+/// What the log's topics are to be like, where it is not as the services and the cluster say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topics {
+    /// Partitions of topics that are not compacted.
+    pub partitions: Option<i32>,
+    /// Brokers that hold each record.
+    pub replication: Option<i32>,
+    /// How long records are kept in topics that are not compacted.
+    pub retention: Option<Duration>,
+}
+
 #[derive(Debug, Clone)]
 enum KekPlace {
     Given(Kek),
@@ -138,6 +151,8 @@ pub struct Config {
     pub event_store: EventStorePlace,
     /// What carries messages.
     pub event_log: EventLogPlace,
+    /// What the log's topics are to be like.
+    pub topics: Topics,
     /// The roster's file; none means the embedded one.
     pub roster: Option<PathBuf>,
     /// Who this process is among the members of its groups, stable over restarts.
@@ -173,6 +188,7 @@ impl Config {
             listen: listen(&mut reader),
             event_store: places::event_store(&mut reader, &data_dir),
             event_log: places::event_log(&mut reader, &data_dir),
+            topics: topics(&mut reader),
             roster: roster(&mut reader),
             member_id: member_id(&mut reader),
             log: log(&mut reader),
@@ -270,6 +286,16 @@ fn log_format(reader: &mut Reader) -> LogFormat {
             reader.fault("log_format", "must be human or json");
             LogFormat::Human
         }
+    }
+}
+
+fn topics(reader: &mut Reader) -> Topics {
+    let mut given = |key, most| Some(reader.number(key, 0..=most)).filter(|number| *number > 0);
+    let count = |number: Option<u64>| number.and_then(|number| i32::try_from(number).ok());
+    Topics {
+        partitions: count(given("topics.partitions", 10_000)),
+        replication: count(given("topics.replication", 100)),
+        retention: given("topics.retention_hours", 1_000_000).map(|hours| Duration::from_secs(hours * 3600)),
     }
 }
 

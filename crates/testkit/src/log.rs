@@ -12,7 +12,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use event_store::LogOffset;
-use messaging::{ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicSpec};
+use messaging::{
+    ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicDifference, TopicSpec,
+};
 
 use crate::Fault;
 
@@ -113,6 +115,18 @@ fn in_another_order(messages: Vec<Message>, state: &mut u64) -> Vec<Message> {
 impl EventLog for FaultyLog {
     async fn declare(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
         self.inner.declare(topics).await
+    }
+
+    async fn compare(&self, topics: &[TopicSpec]) -> Result<Vec<TopicDifference>, LogError> {
+        self.inner.compare(topics).await
+    }
+
+    async fn apply(
+        &self,
+        topics: &[TopicSpec],
+        add_partitions: bool,
+    ) -> Result<Vec<TopicDifference>, LogError> {
+        self.inner.apply(topics, add_partitions).await
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Result<(), LogError> {

@@ -33,13 +33,16 @@ use messaging::{
     Backlog, BatchConsumer, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Relay, RunError,
     Subscription, TopicSpec,
 };
-use participant::contract;
+use participant::{
+    contract,
+    topics::{self as declared, Announces},
+};
 use participant_keys::ParticipantKeys;
 use proto::cancellation::v1::cancellation_service_server::CancellationServiceServer;
 pub use roster::{DEFAULT as DEFAULT_ROSTER, Roster, RosterError};
 use shell::Shell;
 use tokio_util::sync::CancellationToken;
-use types::Clock;
+use types::{Clock, ParticipantName};
 use watch::Watchers;
 
 /// The service's name, and its consumer group's last part.
@@ -153,15 +156,23 @@ pub(crate) fn group() -> String {
 
 /// The topics that the service declares, and of them those that it reads.
 fn topics(roster: &Roster) -> (Vec<TopicSpec>, Vec<Arc<str>>) {
+    let declared = declared::of_coordinator(NAME, announcers(roster));
+    let announcing = announcers(roster).into_iter().filter(|(_, announces)| *announces == Announces::Keys);
+    let keys = announcing.map(|(name, _)| contract::keys_topic(name).into());
     let read = [contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS].map(Arc::<str>::from);
-    let announcing = roster.entries().filter(|entry| !roster.pins(&entry.name));
-    let keys: Vec<_> = announcing.map(|entry| contract::keys(&entry.name)).collect();
-    let instructions = roster.entries().map(|entry| contract::instructions_topic(&entry.name));
-    let mut declared: Vec<_> =
-        instructions.chain([contract::events_topic(NAME)]).map(contract::topic).collect();
-    declared.extend(read.iter().cloned().map(contract::topic));
-    declared.extend(keys.iter().cloned());
-    (declared, read.into_iter().chain(keys.into_iter().map(|topic| topic.name)).collect())
+    (declared, read.into_iter().chain(keys).collect())
+}
+
+/// Who takes part, and who of them announces its keys.
+fn announcers(roster: &Roster) -> Vec<(&ParticipantName, Announces)> {
+    let announces = |name| if roster.pins(name) { Announces::Nothing } else { Announces::Keys };
+    roster.entries().map(|entry| (&entry.name, announces(&entry.name))).collect()
+}
+
+/// Every topic of an installation with that roster.
+#[must_use]
+pub fn topics_of_installation(roster: &Roster) -> Vec<TopicSpec> {
+    declared::of_installation(NAME, announcers(roster))
 }
 
 impl Service {

@@ -22,7 +22,7 @@ mod wire;
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use ::participant::{Accounts, RunError, Runtime};
+use ::participant::{Accounts, RunError, Runtime, topics};
 use keys::{Secret, SigningKey, Vault};
 use messaging::{ConsumerHandle, Follower, LogError};
 use proto::identity::v1::identity_service_server::IdentityServiceServer;
@@ -86,7 +86,7 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let Options { participant, secret, vault, token_key, messages_dir } = options;
     let messages = MessageFolder::open(&messages_dir)
         .map_err(|source| StartError::Messages { path: messages_dir, source })?;
-    participant.log.declare(&[publish::closures()]).await.map_err(StartError::Topics)?;
+    participant.log.declare(&[topics::closures()]).await.map_err(StartError::Topics)?;
     token_key::publish(&participant.store, &token_key, participant.clock.now()).await?;
 
     let identity = Arc::new(Identity::default());

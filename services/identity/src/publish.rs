@@ -5,18 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use event_store::Recorded;
-use messaging::{CloudEvent, Message, TopicSpec};
+use messaging::{CloudEvent, Message};
 use participant::{contract, publish};
 use prost::Name as _;
 use proto::identity::v1::SubjectClosed;
 
 use crate::participant::{Identity, NAME};
-
-/// The topic of the ledger: it keeps the last record of every subject, for ever.
-#[must_use]
-pub fn closures() -> TopicSpec {
-    TopicSpec { compacted: true, ..contract::topic(contract::CLOSURES) }
-}
 
 /// The function that turns one stored event into the messages it means. Pure.
 pub fn publisher(identity: Arc<Identity>) -> impl Fn(&Recorded, &mut Vec<Message>) + Send + Sync + 'static {

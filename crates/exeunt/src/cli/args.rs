@@ -70,6 +70,12 @@ pub enum Command {
     Conformance(Conformance),
     /// Print the contract's descriptors, a google.protobuf.FileDescriptorSet
     Descriptors,
+    /// The topics of the event log: what they should be, and making them so
+    Topics {
+        /// What to do with them
+        #[command(subcommand)]
+        command: TopicsCommand,
+    },
     /// Records of the event log that could not be handled
     Parked {
         /// What to do with them
@@ -105,7 +111,7 @@ pub struct Serve {
     /// sqlite:<directory> or postgres://user@host:port/database [env: EXEUNT_EVENT_STORE]
     #[arg(long)]
     pub event_store: Option<String>,
-    /// kafka://host:port[,host:port] [env: EXEUNT_EVENT_LOG]
+    /// kafka://host:port[,host:port][/prefix][?settings] [env: EXEUNT_EVENT_LOG]
     #[arg(long)]
     pub event_log: Option<String>,
     /// The roster of participants, a TOML file [env: EXEUNT_ROSTER]
@@ -287,6 +293,45 @@ pub struct Verify {
     /// The public keys, as `exeunt keys` or /.well-known/jwks.json gave them; - for standard input
     #[arg(long)]
     pub keys: PathBuf,
+}
+
+/// What to do with topics.
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Tell what is missing or not as it should be, and change nothing
+    Plan(Topics),
+    /// Create what is missing, and alter what can be altered
+    Apply(TopicsApply),
+}
+
+/// Whose topics. What is not given here is taken from the environment (EXEUNT_EVENT_LOG,
+/// EXEUNT_TOPICS_REPLICATION, …), the configuration file, or the defaults, in this order.
+#[derive(Debug, Args)]
+pub struct Topics {
+    /// The configuration file [env: EXEUNT_CONFIG]
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// kafka://host:port[,host:port][/prefix][?settings] [env: EXEUNT_EVENT_LOG]
+    #[arg(long)]
+    pub event_log: Option<String>,
+    /// The roster of participants, a TOML file [env: EXEUNT_ROSTER]
+    #[arg(long)]
+    pub roster: Option<String>,
+    /// Where the embedded log stands [env: EXEUNT_DATA_DIR]
+    #[arg(long)]
+    pub data_dir: Option<String>,
+}
+
+/// How to make topics as they should be.
+#[derive(Debug, Args)]
+pub struct TopicsApply {
+    /// Whose
+    #[command(flatten)]
+    pub topics: Topics,
+    /// Add partitions, too. A key's records then go to another partition than before, and may be
+    /// read before those: do it when nothing is under way
+    #[arg(long)]
+    pub add_partitions: bool,
 }
 
 /// What to do with parked records.

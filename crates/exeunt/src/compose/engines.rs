@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use event_store::{Store, StoreOptions};
-use messaging::{EmbeddedLog, EventLog, open_log};
-use service_kit::config::{EventLogPlace, EventStorePlace};
+use messaging::{EmbeddedLog, EventLog, LogOptions, TopicSettings, open_log_with};
+use service_kit::config::{EventLogPlace, EventStorePlace, Topics};
 use types::Clock;
 
 use super::StartError;
@@ -28,6 +28,7 @@ impl Engines {
         store: EventStorePlace,
         options: StoreOptions,
         log: EventLogPlace,
+        topics: Topics,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let log = match log {
@@ -36,7 +37,9 @@ impl Engines {
                 let log = EmbeddedLog::open_with(&directory.join("log.db"), clock).await;
                 log.map(|log| Arc::new(log) as Arc<dyn EventLog>)
             }
-            kafka @ EventLogPlace::Kafka { .. } => open_log(&kafka.to_string()).await,
+            kafka @ EventLogPlace::Kafka { .. } => {
+                open_log_with(&kafka.url(), log_options(&kafka, topics)).await
+            }
         };
         Ok(Self { place: store, options, log: log.map_err(StartError::Log)?, stores: Vec::new() })
     }
@@ -64,6 +67,16 @@ impl Engines {
         }
         self.log.close().await;
     }
+}
+
+/// What the log is told beside its URL.
+pub(crate) fn log_options(place: &EventLogPlace, topics: Topics) -> LogOptions {
+    let password = match place {
+        EventLogPlace::Embedded { .. } => None,
+        EventLogPlace::Kafka { password, .. } => password.as_ref().map(|it| it.expose().to_owned()),
+    };
+    let Topics { partitions, replication, retention } = topics;
+    LogOptions { password, topics: TopicSettings { partitions, replication, retention } }
 }
 
 fn make(directory: &Path) -> Result<(), StartError> {

@@ -91,7 +91,8 @@ pub(super) async fn build(
     let alone = matches!(config.event_log, EventLogPlace::Embedded { .. });
     let backlog_events_max = config.limits.backlog_events_max as u64;
     let options = StoreOptions { backlog_events_max, ..StoreOptions::default() };
-    let mut engines = Engines::open(config.event_store, options, config.event_log, clock.clone()).await?;
+    let mut engines =
+        Engines::open(config.event_store, options, config.event_log, config.topics, clock.clone()).await?;
     if let Some(before) = before_log {
         engines.log = before(engines.log);
     }

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use event_store::{Append, Engine, Store, StoreError, StoreOptions, Verdict};
-use messaging::{ConsumedLog, EventLog, LogError, Message, Subscription, TopicSpec};
+use messaging::{ConsumedLog, EventLog, LogError, Message, Subscription, TopicDifference, TopicSpec};
 use testkit::{Intercept, Intercepted};
 use types::fresh_uuid;
 
@@ -83,6 +83,14 @@ impl FaultyLog {
 impl EventLog for FaultyLog {
     async fn declare(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
         self.inner.declare(topics).await
+    }
+
+    async fn compare(&self, topics: &[TopicSpec]) -> Result<Vec<TopicDifference>, LogError> {
+        self.inner.compare(topics).await
+    }
+
+    async fn apply(&self, topics: &[TopicSpec], add: bool) -> Result<Vec<TopicDifference>, LogError> {
+        self.inner.apply(topics, add).await
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Result<(), LogError> {

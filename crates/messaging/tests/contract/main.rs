@@ -28,4 +28,5 @@ mod logs;
 mod outages;
 mod parking;
 mod relaying;
+mod topics;
 mod toy;

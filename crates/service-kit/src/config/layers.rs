@@ -99,6 +99,11 @@ impl Reader {
         Duration::from_millis(self.number(key, range))
     }
 
+    /// Whether an argument said it, which everybody on the machine can read.
+    pub(super) fn is_flag(&self, key: &str) -> bool {
+        self.settings.get(key).is_some_and(|setting| matches!(setting.source, Source::Flag(_)))
+    }
+
     /// A variable that is no setting.
     pub(super) fn variable(&mut self, name: &str) -> Option<String> {
         self.variables.remove(name)
