@@ -254,7 +254,9 @@ impl Coordinator {
         *taken += 1;
         let mut all = self.heard(case)?;
         let next = all.swap_remove(at);
-        let known = all.iter().take(at).any(|before| before.is(&next));
+        // Of the others only those that came before it.
+        all.truncate(at);
+        let known = next.repeats(&all);
         Ok((next, known))
     }
 
@@ -270,8 +272,7 @@ impl Coordinator {
             let mut seen: Vec<Heard> = Vec::new();
             for record in records {
                 let heard = read(record, participant, keys)?;
-                let known = seen.iter().any(|before| before.is(&heard));
-                if known || heard.answer.outcome() == pb::Outcome::Superseded {
+                if heard.repeats(&seen) || heard.answer.outcome() == pb::Outcome::Superseded {
                     continue;
                 }
                 let place = |heard: &Heard| (heard.answer.epoch, heard.answer.revision);

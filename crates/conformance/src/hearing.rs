@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use keys::JwkSet;
 use messaging::{ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription};
-use participant::contract;
+use participant::{contract, is_success};
 use prost::Message as _;
-use proto::participant::v1::{Acknowledgement, SignedAcknowledgement};
+use proto::participant::v1::{Acknowledgement, InstructionKind, Outcome, SignedAcknowledgement};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use types::{CancellationId, ParticipantName};
 
@@ -40,6 +40,21 @@ impl Heard {
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.signed == other.signed
+    }
+
+    /// Whether it says nothing that those before did not say. Only the bytes of an answer that was
+    /// recorded must be the same again; what leaves no trace, the answer to what came too late or to
+    /// ASSESS after the end, is made anew when its instruction is handled twice.
+    pub(crate) fn repeats(&self, before: &[Self]) -> bool {
+        let words = |heard: &Self| {
+            let it = &heard.answer;
+            (it.outcome, it.kind, it.epoch, it.revision, it.assessment_digest.clone())
+        };
+        let end = |it: &Acknowledgement| it.kind() == InstructionKind::Execute && is_success(it.outcome());
+        let traceless = self.answer.outcome() == Outcome::Superseded
+            || self.answer.kind() == InstructionKind::Assess
+                && before.iter().any(|it| end(&it.answer) && it.answer.epoch < self.answer.epoch);
+        before.iter().any(|it| it.is(self) || traceless && words(it) == words(self))
     }
 
     /// In few words, for whoever must see what came.

@@ -23,6 +23,8 @@ use types::{Clock as _, ParticipantName, Scope, SubjectId, SystemClock, fresh_uu
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Habit {
     None,
+    /// Handles what leaves no trace twice: that may happen to anybody.
+    SaysItTwice,
     /// Answers what is repeated anew.
     AnswersAnew,
     /// Obeys also what comes too late.
@@ -72,7 +74,8 @@ impl Somebody {
         };
         let other = told.epoch == answer.epoch && told.kind != answer.kind;
         if told.epoch < answer.epoch || other {
-            return vec![self.sign(&self.answer(told, pb::Outcome::Superseded))];
+            let times = if self.habit == Habit::SaysItTwice { 2 } else { 1 };
+            return (0..times).map(|_| self.sign(&self.answer(told, pb::Outcome::Superseded))).collect();
         }
         if told.epoch == answer.epoch {
             return vec![if self.habit == Habit::AnswersAnew { self.obey(told) } else { signed }];
@@ -86,6 +89,10 @@ impl Somebody {
             Execute => {
                 let again = pb::Acknowledgement { epoch: told.epoch, revision: 1, ..answer };
                 vec![self.keep(told, again)]
+            }
+            Assess if self.habit == Habit::SaysItTwice => {
+                let found = || self.sign(&self.assessed(told));
+                vec![signed.clone(), found(), signed.clone(), found()]
             }
             Assess => vec![signed, self.sign(&self.assessed(told))],
             _ => vec![signed],
@@ -257,7 +264,9 @@ const LONG: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn who_has_no_bad_habit_fails_nothing() {
-    assert_eq!(failed(Habit::None, &[], LONG).await, BTreeSet::new());
+    for habit in [Habit::None, Habit::SaysItTwice] {
+        assert_eq!(failed(habit, &[], LONG).await, BTreeSet::new());
+    }
 }
 
 #[tokio::test]

@@ -30,7 +30,9 @@ fn verdicts(printed: &str) -> Vec<(String, String)> {
 /// Runs it against a participant that runs, and against one that is not who its key says.
 async fn conforms(place: &Place, name: &str, jwk: &str, prepare: String) {
     let jwk = place.file(&format!("{name}.jwk"), jwk);
-    let said = printed(conformance(place, name, &jwk, &prepare)).await;
+    let mut all = conformance(place, name, &jwk, &prepare);
+    all.args(["--within-ms", "60000"]);
+    let said = printed(all).await;
     let verdicts = verdicts(&said);
     assert!(verdicts.len() >= 13, "{said}");
     assert!(verdicts.iter().all(|(_, verdict)| verdict == "ok"), "{said}");
@@ -92,7 +94,7 @@ async fn the_points_keep_to_the_contract() {
     serve.args(["serve", "--event-log", &place.event_log]);
     let (server, _) = Server::start(serve, place.path("points.log"), "serving").await;
     let mut anew = conformance(&place, "points", &place.path("points.jwk"), &prepare);
-    anew.args(["--only", "repeated"]);
+    anew.args(["--within-ms", "60000", "--only", "repeated"]);
     printed(anew).await;
     log.close().await;
     server.kill().await;

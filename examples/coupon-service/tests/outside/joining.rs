@@ -75,7 +75,7 @@ impl Session<'_> {
     }
 
     async fn issue(&self, subject: &str) {
-        let mut issue = self.place.coupons();
+        let mut issue = self.place.coupons_on_postgres();
         issue.args(["issue", "--title", "Tea", "--minor-units", "500", "--subject", subject]);
         printed(issue).await;
     }
@@ -88,7 +88,7 @@ impl Session<'_> {
 
     /// The words that the coupons stand in.
     async fn coupons(&self, subject: &str) -> String {
-        let mut list = self.place.coupons();
+        let mut list = self.place.coupons_on_postgres();
         list.args(["list", "--subject", subject]);
         printed(list).await
     }
@@ -101,7 +101,7 @@ fn text(value: &Value) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_take_part_in_a_cancellation_and_the_receipt_proves_it() {
     let Some(place) = Place::new() else { return };
-    let (mut of_coupons, mut of_points) = (place.coupons(), place.points());
+    let (mut of_coupons, mut of_points) = (place.coupons_on_postgres(), place.points());
     of_coupons.arg("print-jwk");
     of_points.arg("print-jwk");
     let roster = roster(&printed(of_coupons).await, &printed(of_points).await);
@@ -112,7 +112,7 @@ async fn both_take_part_in_a_cancellation_and_the_receipt_proves_it() {
     serve.arg("--roster").arg(roster);
     let (_exeunt, line) = Server::start(serve, place.path("exeunt.log"), "listening on").await;
     let session = Session { place: &place, url: line.rsplit(' ').next().unwrap().to_owned() };
-    let (mut coupons, mut points) = (place.coupons(), place.points());
+    let (mut coupons, mut points) = (place.coupons_on_postgres(), place.points());
     coupons.args(["serve", "--event-log", &place.event_log]);
     points.args(["serve", "--event-log", &place.event_log]);
     let (_coupons, _) = Server::start(coupons, place.path("coupons.log"), "serving").await;
@@ -155,7 +155,7 @@ async fn a_check_beside_a_running_set_parks_nothing(session: &Session<'_>, subje
     let place = session.place;
     let mut check = place.exeunt();
     check.args(["conformance", "--participant", "coupons", "--only", "answered", "--only", "due"]);
-    check.args(["--subject", subject, "--event-log", &place.event_log, "--roster"]);
+    check.args(["--within-ms", "60000", "--subject", subject, "--event-log", &place.event_log, "--roster"]);
     check.arg(place.path("roster.toml"));
     let said = printed(check).await;
     assert_eq!(said.matches("ok ").count(), 2, "{said}");

@@ -70,6 +70,13 @@ impl Place {
         command
     }
 
+    /// The coupons, on a PostgreSQL database of their own.
+    pub fn coupons_on_postgres(&self) -> Command {
+        let mut command = self.coupons();
+        command.args(["--event-store", &format!("{}_coupons", self.event_store)]);
+        command
+    }
+
     /// The points.
     pub fn points(&self) -> Command {
         let mut command = command(self.python.clone());
