@@ -251,8 +251,10 @@ fn sql_and_kafka_stay_in_their_homes() {
     let mut faults = Vec::new();
     for source in SOURCES.iter() {
         let words = source.production().into_iter().filter(|token| token.kind == Kind::Word);
-        let astray = words.filter(|token| {
-            token.text == "sqlx" && !sql(&source.path) || token.text == "rdkafka" && !kafka(&source.path)
+        let astray = words.filter(|token| match &*token.text {
+            "sqlx" | "rusqlite" => !sql(&source.path),
+            "rdkafka" => !kafka(&source.path),
+            _ => false,
         });
         faults.extend(astray.map(|token| at(source, token)));
     }
