@@ -64,6 +64,7 @@ async fn serve(flags: Flags) -> Result<()> {
         ("member_id".to_owned(), flags.member_id),
         ("listen".to_owned(), "127.0.0.1:0".to_owned()),
         ("log".to_owned(), "warn".to_owned()),
+        ("batched_signatures".to_owned(), "true".to_owned()),
     ]);
     given.extend(flags.set.iter().filter_map(|set| set.split_once('=')).map(|(k, v)| (k.into(), v.into())));
     given.extend(flags.roster.map(|roster| ("roster".to_owned(), roster.display().to_string())));

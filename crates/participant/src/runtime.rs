@@ -32,6 +32,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// This process's static id within the consumer group.
     pub member: Arc<str>,
+    /// Whether one signature may cover several acknowledgements that are stored together.
+    pub batched_signatures: bool,
 }
 
 /// A participant that cannot start.
@@ -79,7 +81,7 @@ impl<P: Participant> Runtime<P> {
     where
         F: Fn(&Recorded, &mut Vec<Message>) + Send + Sync + 'static,
     {
-        let Options { store, log, key, clock, member } = options;
+        let Options { store, log, key, clock, member, batched_signatures } = options;
         let name = participant.name().clone();
         let instructions: Arc<str> = contract::instructions_topic(&name).into();
         log.declare(&topics::of_participant(&name)).await.map_err(StartError::Topics)?;
@@ -92,7 +94,8 @@ impl<P: Participant> Runtime<P> {
             contract::is_compacted,
             vec![announcement.clone()],
         );
-        let accounts = Accounts::new(store.clone(), participant, key, clock.clone());
+        let accounts = Accounts::new(store.clone(), participant, key, clock.clone())
+            .with_batched_signatures(batched_signatures);
         let mut topics = vec![instructions];
         topics.extend(follows_identity.then(|| Arc::from(contract::IDENTITY_EVENTS)));
         let subscription = Subscription { group: format!("exeunt.{name}").into(), member, topics };

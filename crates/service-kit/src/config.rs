@@ -157,6 +157,8 @@ pub struct Config {
     pub roster: Option<PathBuf>,
     /// Who this process is among the members of its groups, stable over restarts.
     pub member_id: String,
+    /// Whether one signature may cover several acknowledgements.
+    pub batched_signatures: bool,
     /// What is logged, as [`crate::telemetry::init`] takes it.
     pub log: String,
     /// How log lines look.
@@ -191,6 +193,7 @@ impl Config {
             topics: topics(&mut reader),
             roster: roster(&mut reader),
             member_id: member_id(&mut reader),
+            batched_signatures: reader.truth("batched_signatures"),
             log: log(&mut reader),
             log_format: log_format(&mut reader),
             limits: limits(&mut reader),
@@ -347,6 +350,18 @@ mod tests {
         assert_eq!(config.member_id, "exeunt-0");
         assert!(config.roster.is_none() && config.roles.is_empty() && config.warnings.is_empty());
         assert_eq!(config.shared_dir, config.data_dir);
+    }
+
+    #[test]
+    fn yes_or_no_is_said_as_true_or_false() {
+        assert!(!load(None, &[], &[]).unwrap().batched_signatures);
+        assert!(load(Some("batched_signatures = true"), &[], &[]).unwrap().batched_signatures);
+        assert!(load(None, &[("EXEUNT_BATCHED_SIGNATURES", "true")], &[]).unwrap().batched_signatures);
+        assert!(!load(None, &[], &[("batched_signatures", "false")]).unwrap().batched_signatures);
+        for wrong in ["batched_signatures = 1", "batched_signatures = \"true\""] {
+            assert_eq!(faults(load(Some(wrong), &[], &[])), ["batched_signatures"]);
+        }
+        assert_eq!(faults(load(None, &[("EXEUNT_BATCHED_SIGNATURES", "yes")], &[])), ["batched_signatures"]);
     }
 
     #[test]

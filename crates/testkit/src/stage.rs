@@ -57,6 +57,7 @@ impl Stage {
             key: self.key.clone(),
             clock: self.clock.clone(),
             member: "test".into(),
+            batched_signatures: true,
         }
     }
 

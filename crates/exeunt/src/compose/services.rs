@@ -41,6 +41,7 @@ struct Bench {
     roster: Roster,
     clock: Arc<dyn Clock>,
     member: Arc<str>,
+    batched_signatures: bool,
     /// The public keys of the participants in this process.
     own_keys: Vec<Jwk>,
     /// Whether participants of other processes can be met on the log.
@@ -54,7 +55,14 @@ impl Bench {
         let key = self.keyring.signing(name)?;
         self.introduce(name, &key);
         let (log, clock, member) = (self.engines.log.clone(), self.clock.clone(), self.member.clone());
-        Ok(participant::Options { store, log, key, clock, member })
+        Ok(participant::Options {
+            store,
+            log,
+            key,
+            clock,
+            member,
+            batched_signatures: self.batched_signatures,
+        })
     }
 
     /// Saves a coordinator in the same process from waiting for what the participant announces.
@@ -97,8 +105,16 @@ pub(super) async fn build(
         engines.log = before(engines.log);
     }
     let member = config.member_id.into();
-    let mut bench =
-        Bench { engines, keyring, roster, clock: clock.clone(), member, own_keys: Vec::new(), alone };
+    let mut bench = Bench {
+        engines,
+        keyring,
+        roster,
+        clock: clock.clone(),
+        member,
+        batched_signatures: config.batched_signatures,
+        own_keys: Vec::new(),
+        alone,
+    };
     let (mut parts, mut ready) = (Vec::new(), Vec::new());
 
     /// Builds a service when its role is wanted, adds it to the server, and has it run.

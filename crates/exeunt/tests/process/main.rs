@@ -6,6 +6,7 @@
     reason = "all of this is tests, helpers included"
 )]
 
+mod answers;
 mod command_line;
 mod harness;
 mod parked;

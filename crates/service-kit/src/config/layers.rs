@@ -18,6 +18,7 @@ struct Setting {
 enum Value {
     Text(String),
     Number(i64),
+    Truth(bool),
     /// Of a type that no setting has.
     Other,
 }
@@ -82,7 +83,7 @@ impl Reader {
             (Value::Number(number), _) => u64::try_from(*number).ok(),
             // A file can say a number; the environment and flags only text.
             (Value::Text(text), Source::Environment(_) | Source::Flag(_)) => text.parse().ok(),
-            (Value::Text(_) | Value::Other, _) => None,
+            (Value::Text(_) | Value::Truth(_) | Value::Other, _) => None,
         };
         match number.filter(|number| range.contains(number)) {
             Some(number) => number,
@@ -95,6 +96,20 @@ impl Reader {
     }
 
     /// A number of milliseconds within the range.
+    /// Yes or no; no when it is wrong.
+    pub(super) fn truth(&mut self, key: &str) -> bool {
+        let setting = &self.settings[key];
+        let truth = match (&setting.value, &setting.source) {
+            (Value::Truth(truth), _) => Some(*truth),
+            (Value::Text(text), Source::Environment(_) | Source::Flag(_)) => text.parse().ok(),
+            (Value::Text(_) | Value::Number(_) | Value::Other, _) => None,
+        };
+        if truth.is_none() {
+            self.fault(key, "must be true or false");
+        }
+        truth.unwrap_or_default()
+    }
+
     pub(super) fn milliseconds(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.number(key, range))
     }
@@ -176,6 +191,7 @@ fn flatten(prefix: &str, table: toml::Table, take: &mut impl FnMut(String, Value
             toml::Value::Table(inner) => flatten(&key, inner, take),
             toml::Value::String(text) => take(key, Value::Text(text)),
             toml::Value::Integer(number) => take(key, Value::Number(number)),
+            toml::Value::Boolean(truth) => take(key, Value::Truth(truth)),
             _ => take(key, Value::Other),
         }
     }

@@ -1,0 +1,158 @@
+//! What participants and others say on the log, however odd: who waits for an honest answer gets it.
+
+use std::sync::Arc;
+
+use exeunt::compose::Overrides;
+use keys::SigningKey;
+use messaging::Message;
+use participant::contract;
+use prost::{Message as _, bytes::Bytes};
+use proto::{
+    cancellation::v1 as pb,
+    operations::v1::{ListParkedRequest, operations_service_client::OperationsServiceClient},
+    participant::v1::{Acknowledgement, InstructionKind, Outcome, SignedAcknowledgement},
+    types::v1::{Scope, scope::Kind},
+};
+use types::{Clock, SystemClock};
+
+use crate::harness::{App, config, eventually};
+
+/// A participant that nobody runs: the test says what it says.
+struct Partner {
+    app: App,
+    key: SigningKey,
+}
+
+impl Partner {
+    async fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_seed([5; 32]);
+        let roster = format!(
+            "extends = \"default\"\n[scopes.partner]\ngates = \"none\"\n[[participant]]\nname = \"partner\"\n\
+             scopes = [\"partner\"]\nkeys = ['{}']\n",
+            key.jwk().to_json()
+        );
+        let path = home.path().join("roster.toml");
+        std::fs::write(&path, roster).unwrap();
+        let mut config = config(&home.path().join("data"));
+        config.roster = Some(path);
+        Self { app: App::run(home, config, Overrides::default()).await, key }
+    }
+
+    /// Asks for something that only the partner has to do; gives the cancellation and its subject.
+    async fn request(&mut self, request_id: &str) -> (String, String) {
+        let subject = self.app.register().await;
+        let request = pb::RequestCancellationRequest {
+            request_id: request_id.into(),
+            subject_id: subject.clone(),
+            scope: Some(Scope { kind: Some(Kind::Named("partner".into())) }),
+            ..pb::RequestCancellationRequest::default()
+        };
+        let answer = self.app.cancellation.request_cancellation(request).await.unwrap().into_inner();
+        (answer.cancellation.unwrap().cancellation_id, subject)
+    }
+
+    /// Says on the log, with that cancellation's key, what is signed here.
+    async fn publish(&self, id: &str, said: &[SignedAcknowledgement]) {
+        let message = |signed: &SignedAcknowledgement| message(id, signed.encode_to_vec());
+        self.app.running.log().publish(said.iter().map(message).collect()).await.unwrap();
+    }
+
+    async fn parked(&self) -> Vec<String> {
+        let mut operations = OperationsServiceClient::new(self.app.channel.clone());
+        let listed = operations.list_parked(ListParkedRequest::default()).await.unwrap().into_inner();
+        listed.records.into_iter().map(|record| record.cause).collect()
+    }
+}
+
+fn message(id: &str, payload: Vec<u8>) -> Message {
+    Message {
+        topic: Arc::from(contract::ACKNOWLEDGEMENTS),
+        key: Bytes::copy_from_slice(id.as_bytes()),
+        headers: Vec::new(),
+        payload: Some(payload.into()),
+    }
+}
+
+fn said((id, subject): &(String, String), revision: u32, outcome: Outcome) -> Acknowledgement {
+    Acknowledgement {
+        cancellation_id: id.clone(),
+        subject_id: subject.clone(),
+        participant: "partner".into(),
+        kind: InstructionKind::Execute.into(),
+        epoch: 1,
+        revision,
+        outcome: outcome.into(),
+        acknowledged_at: Some(SystemClock.now().to_proto()),
+        ..Acknowledgement::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_and_foreign_answers_lie_apart_and_hold_up_no_honest_one() {
+    let mut partner = Partner::start().await;
+    let (case, other) = (partner.request("one").await, partner.request("other").await);
+    let stranger = SigningKey::from_seed([6; 32]);
+    let honest = said(&case, 1, Outcome::Done);
+    let changed = Bytes::from(said(&case, 2, Outcome::Done).encode_to_vec());
+    let signed = contract::sign(&honest, &partner.key);
+    let forged = [
+        SignedAcknowledgement { acknowledgement: changed, ..signed.clone() },
+        SignedAcknowledgement { kid: partner.key.kid().into(), ..contract::sign(&honest, &stranger) },
+        contract::sign(&honest, &stranger),
+        contract::sign(&Acknowledgement { participant: "nobody".into(), ..honest.clone() }, &stranger),
+        contract::sign(&said(&other, 1, Outcome::Done), &partner.key),
+    ];
+    partner.app.running.log().publish(vec![message(&case.0, b"\xff\xff".to_vec())]).await.unwrap();
+    partner.publish(&case.0, &forged).await;
+    partner.publish("can_unheard_of", std::slice::from_ref(&signed)).await;
+    partner.publish(&case.0, &[signed]).await;
+    partner.app.reach(&case.0, pb::State::Completed).await;
+    let mut causes = eventually(async || Some(partner.parked().await).filter(|all| all.len() == 7)).await;
+    causes.sort();
+    let expected = [
+        "FOREIGN",
+        "KEY_UNKNOWN",
+        "SIGNATURE",
+        "SIGNATURE",
+        "UNDECODABLE",
+        "UNKNOWN_CANCELLATION",
+        "UNKNOWN_PARTICIPANT",
+    ];
+    assert_eq!(causes, expected);
+    // Nobody answered for the other one: it waits, and then its own answer is heard.
+    partner.publish(&other.0, &[contract::sign(&said(&other, 1, Outcome::Done), &partner.key)]).await;
+    partner.app.reach(&other.0, pb::State::Completed).await;
+    partner.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_repeated_and_contradicting_answers_end_every_cancellation_once() {
+    let mut partner = Partner::start().await;
+    let case = partner.request("one").await;
+    let sign = |revision, outcome| contract::sign(&said(&case, revision, outcome), &partner.key);
+    let (waiting, failed, done) =
+        (sign(2, Outcome::Waiting), sign(1, Outcome::Failed), sign(3, Outcome::Done));
+    let contradiction = sign(4, Outcome::Failed);
+    // Of a batch that has one signature, in any order, each as often as it likes.
+    let together =
+        (5..9).map(|revision| said(&case, revision, Outcome::Failed).encode_to_vec().into()).collect();
+    let mut all = vec![waiting.clone(), failed.clone(), waiting.clone(), done.clone(), done.clone()];
+    all.extend([waiting, contradiction, failed, done.clone()]);
+    all.extend(contract::sign_batch(together, &partner.key));
+    partner.publish(&case.0, &all).await;
+    let completed = partner.app.reach(&case.0, pb::State::Completed).await;
+    // What comes after this is behind all of them.
+    partner.app.running.log().publish(vec![message(&case.0, b"\xff\xff".to_vec())]).await.unwrap();
+    eventually(async || (partner.parked().await == ["UNDECODABLE"]).then_some(())).await;
+    let request = pb::GetCancellationRequest { cancellation_id: case.0.clone() };
+    let now = partner.app.cancellation.get_cancellation(request).await.unwrap().into_inner();
+    assert_eq!(now.cancellation.unwrap(), completed, "asked for, told, waiting, done, completed");
+    assert_eq!(completed.version, 5);
+    let request = pb::GetReceiptRequest { cancellation_id: case.0.clone() };
+    let receipt = partner.app.cancellation.get_receipt(request).await.unwrap().into_inner();
+    let keys = keys::JwkSet::parse(&partner.app.keys().await).unwrap();
+    let receipt = cancellation::receipt::verify(&receipt.receipt_jws, &keys).unwrap();
+    assert_eq!(receipt.acknowledgements[0].outcome, "OUTCOME_DONE");
+    partner.app.stop().await;
+}
