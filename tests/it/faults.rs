@@ -74,6 +74,23 @@ async fn the_process_of_each_role_is_killed_in_its_turn_and_then_all_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_one_broker_is_killed_and_its_network_cut_half_open_and_slow() {
+    let _alone = alone().await;
+    if has_engines() {
+        let faults = [Fault::KillBroker, Fault::CutBrokers, Fault::FreezeBrokers, Fault::SlowBrokers];
+        survives(SiteOptions { brokers: 1, ..SiteOptions::default() }, &faults).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_brokers_are_killed_one_after_the_other() {
+    let _alone = alone().await;
+    if has_engines() {
+        survives(SiteOptions { brokers: 3, ..SiteOptions::default() }, &[Fault::RollBrokers]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_database_ends_at_once_loses_answers_of_commits_and_its_network() {
     let _alone = alone().await;
     if has_engines() {

@@ -14,7 +14,7 @@ mod replay;
 mod working;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -23,7 +23,7 @@ use std::{
 use event_store::{Store, StoreError};
 use tokio::{
     sync::{Notify, watch},
-    time::MissedTickBehavior,
+    time::{Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
 use types::Clock;
@@ -95,35 +95,65 @@ impl<H: Handler> BatchConsumer<H> {
     ///
     /// # Errors
     /// [`ConsumerError`] when going on is of no use; an outage is not that.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+        let mut fences = VecDeque::new();
+        loop {
+            let Some(log) = self.join(&shutdown).await? else { return Ok(()) };
+            let working = Working::new(self.options.cached_streams_max);
+            let mut worker = Worker {
+                log,
+                shutdown: shutdown.clone(),
+                working,
+                lanes: Vec::new(),
+                kinds: HashMap::new(),
+                parked_pending: false,
+                joined: false,
+                consumer: self,
+            };
+            let ended = worker.run().await;
+            worker.lanes.clear();
+            worker.joined = false;
+            worker.report();
+            self = worker.consumer;
+            match ended {
+                Ok(()) | Err(Stop::Shutdown) => return Ok(()),
+                Err(Stop::Failed(error)) if !self.joins_again(&error, &mut fences) => return Err(error),
+                Err(Stop::Failed(error)) => tracing::warn!(%error, "consumer joins its group again"),
+            }
+        }
+    }
+
+    /// Joins the group, as soon as the log answers; `None` when the process stops before.
+    async fn join(
+        &self,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Box<dyn ConsumedLog>>, ConsumerError> {
         let mut pause = BackOff::new(&self.options);
-        let log = loop {
+        loop {
             match self.log.subscribe(self.subscription.clone()).await {
-                Ok(log) => break log,
+                Ok(log) => return Ok(Some(log)),
                 Err(LogError::Unavailable(cause)) => {
                     tracing::warn!(group = %self.subscription.group, %cause, "cannot join the group yet");
-                    if !pause.wait(&shutdown).await {
-                        return Ok(());
+                    if !pause.wait(shutdown).await {
+                        return Ok(None);
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
-        };
-        let working = Working::new(self.options.cached_streams_max);
-        let mut worker = Worker {
-            log,
-            shutdown,
-            working,
-            lanes: Vec::new(),
-            kinds: HashMap::new(),
-            parked_pending: false,
-            joined: false,
-            consumer: self,
-        };
-        match worker.run().await {
-            Ok(()) | Err(Stop::Shutdown) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error),
         }
+    }
+
+    /// Whether a consumer that was fenced joins once more. After an outage a broker may take what we sent
+    /// before for another member's and fence us from ourselves; a process that really has our id fences us
+    /// each time we come back. The older of two is fenced first, and so gives up first.
+    fn joins_again(&self, error: &ConsumerError, fences: &mut VecDeque<Instant>) -> bool {
+        if !matches!(error, ConsumerError::Fenced { .. }) {
+            return false;
+        }
+        let now = Instant::now();
+        fences.push_back(now);
+        fences.retain(|at| now.duration_since(*at) < self.options.fences_within);
+        fences.len() < self.options.fences_max
     }
 }
 

@@ -30,6 +30,10 @@ pub struct ConsumerOptions {
     pub backoff_min: Duration,
     /// The longest wait of an outage.
     pub backoff_max: Duration,
+    /// How often a consumer is fenced by its own member id within `fences_within` before it gives up.
+    pub fences_max: usize,
+    /// How long a fence counts.
+    pub fences_within: Duration,
 }
 
 impl Default for ConsumerOptions {
@@ -44,6 +48,8 @@ impl Default for ConsumerOptions {
             replay_records_max: 64,
             backoff_min: Duration::from_millis(20),
             backoff_max: Duration::from_secs(2),
+            fences_max: 3,
+            fences_within: Duration::from_secs(60),
         }
     }
 }
