@@ -11,7 +11,7 @@ use torture::{
 /// How long after the last fault everything may take to complete.
 const QUIET: Duration = Duration::from_secs(90);
 /// What a busy machine can do with a build that is not optimised; the long form asks for more.
-const PLAN: Plan = Plan { per_s: 20, whole_every: 5 };
+const PLAN: Plan = Plan { per_s: 10, whole_every: 4 };
 
 /// One fault at a time: side by side they would starve each other, and a machine that is starved proves nothing.
 async fn alone() -> SemaphorePermit<'static> {
