@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that checks this project, in one go. The first step that fails ends it.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -9,7 +10,7 @@ use crate::previous::{self, PREVIOUS_BINARY};
 use crate::services::{self, Addresses};
 use crate::workspace::{cargo, target};
 use crate::{dependencies, proto};
-use engines::process::run as run_process;
+use engines::process::{install, require, run as run_process};
 use engines::python::{self, PYTHON};
 
 /// Where tests that run the product as a process find it.
@@ -30,6 +31,7 @@ pub fn run() -> Result<()> {
 fn run_steps(steps: &mut Steps) -> Result<()> {
     steps.run("format", || run_process(cargo()?.args(["fmt", "--all", "--check"])))?;
     steps.run("proto", proto::check)?;
+    steps.run("headers", headers)?;
     steps.run("clippy", || {
         run_process(cargo()?.args([
             "clippy",
@@ -51,6 +53,15 @@ fn run_steps(steps: &mut Steps) -> Result<()> {
     let outcome = steps.run("tests", || tests(&addresses, &python, &previous));
     let ended = if started { steps.run("services down", services::down) } else { Ok(()) };
     outcome.and(ended)
+}
+
+/// What the build of Kafka's client looks for, installed where we may do so.
+fn headers() -> Result<()> {
+    require("pkg-config", "pkg-config")?;
+    if run_process(Command::new("pkg-config").args(["--exists", "openssl"])).is_err() {
+        install("libssl-dev")?;
+    }
+    Ok(())
 }
 
 fn tests(addresses: &Addresses, python: &Path, previous: &Path) -> Result<()> {
