@@ -14,7 +14,7 @@ mod sqlite;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::{
@@ -120,6 +120,9 @@ fn measure(
     let completed_per_s = saturated.completed as f64 / plan.window.as_secs_f64();
     let idle = phase(Load::Closed(1), IDLE)?;
     let loaded = phase(Load::Open(completed_per_s * LOADED_SHARE), plan.window / 2)?;
+    for (name, measured) in [("saturation", &saturated), ("one at a time", &idle), ("open loop", &loaded)] {
+        ensure!(measured.completed > 0, "nothing completed: {name}");
+    }
     let mut figures = Figures::default();
     figures.set_idle(&idle);
     figures.set_saturated(completed_per_s, &saturated, cpu);

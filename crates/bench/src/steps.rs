@@ -22,6 +22,11 @@ use crate::{
 /// Windows and history of a quick run.
 const QUICK_SECONDS: u64 = 4;
 const QUICK_HISTORY: usize = 5_000;
+/// What a warm-up uses up at most.
+const WARM_SUBJECTS: usize = 12_000;
+const QUICK_WARM_SUBJECTS: usize = 2_000;
+/// What the servers take at the same time unless told otherwise.
+const DEFAULT_CONCURRENCY: usize = 1_024;
 /// Of all records of instructions and acknowledgements.
 const POISON_SHARE: f64 = 0.01;
 /// The floor's small payload: that of other floors it is compared with.
@@ -92,7 +97,7 @@ async fn measure(
 ) -> Result<()> {
     let window = Duration::from_secs(settings.seconds);
     // Requests and streams beyond the defaults' limits are refused: so many are in flight here.
-    let most = settings.in_flight.max(settings.full_in_flight) * 2;
+    let most = (settings.in_flight.max(settings.full_in_flight) * 2).max(DEFAULT_CONCURRENCY);
     let mut given = vec![format!("limits.concurrency_max={most}"), format!("limits.streams_max={most}")];
     given.extend(settings.settings.iter().cloned());
     let saturation = Plan {
@@ -101,6 +106,7 @@ async fn measure(
         workload: Workload::FanOut,
         window,
         in_flight: settings.in_flight,
+        warm_subjects: if flags.quick { QUICK_WARM_SUBJECTS } else { WARM_SUBJECTS },
         directory: &flags.directory,
         settings: &given,
         idle: false,
