@@ -73,7 +73,7 @@ impl ConsumerThread {
         let silent = std::mem::take(&mut self.silent);
         let known = silent.into_iter().filter_map(|place| {
             let (_, next) = self.reading.get(&place)?;
-            (!self.is_waiting(&place)).then(|| (place, *next))
+            (!self.is_waiting(&place)).then_some((place, *next))
         });
         let known: Vec<_> = known.collect();
         self.seek(&known);
