@@ -98,7 +98,11 @@ async fn measure(
     let window = Duration::from_secs(settings.seconds);
     // Requests and streams beyond the defaults' limits are refused: so many are in flight here.
     let most = (settings.in_flight.max(settings.full_in_flight) * 2).max(DEFAULT_CONCURRENCY);
-    let mut given = vec![format!("limits.concurrency_max={most}"), format!("limits.streams_max={most}")];
+    let mut given = vec![
+        "batched_signatures=true".to_owned(),
+        format!("limits.concurrency_max={most}"),
+        format!("limits.streams_max={most}"),
+    ];
     given.extend(settings.settings.iter().cloned());
     let saturation = Plan {
         engine: flags.engine,
