@@ -49,6 +49,35 @@ struct Bench {
 }
 
 impl Bench {
+    /// Opens the engines and the keys that the configuration names.
+    async fn open(
+        config: Config,
+        roster: Roster,
+        clock: Arc<dyn Clock>,
+        before_log: Option<Box<BeforeLog>>,
+    ) -> Result<Self, StartError> {
+        let keyring = Keyring::new(&config.shared_dir, config.kek()?);
+        let alone = matches!(config.event_log, EventLogPlace::Embedded { .. });
+        let backlog_events_max = config.limits.backlog_events_max as u64;
+        let options = StoreOptions { backlog_events_max, ..StoreOptions::default() };
+        let mut engines =
+            Engines::open(config.event_store, options, config.event_log, config.topics, clock.clone())
+                .await?;
+        if let Some(before) = before_log {
+            engines.log = before(engines.log);
+        }
+        Ok(Self {
+            engines,
+            keyring,
+            roster,
+            clock,
+            member: config.member_id.into(),
+            batched_signatures: config.batched_signatures,
+            own_keys: Vec::new(),
+            alone,
+        })
+    }
+
     /// A store and a key of its own for a participant, whose public half the roster is told.
     async fn participant(&mut self, name: &str) -> Result<participant::Options, StartError> {
         let store = self.engines.store(name).await?;
@@ -92,29 +121,10 @@ pub(super) async fn build(
     guests: Vec<Guest>,
     before_log: Option<Box<BeforeLog>>,
 ) -> Result<Composed, StartError> {
-    let keyring = Keyring::new(&config.shared_dir, config.kek()?);
     let messages_dir = messages_directory(&config.shared_dir);
     let bytes_max = config.limits.message_bytes_max;
     let mut server = Server::builder(config.limits).descriptors(proto::DESCRIPTORS);
-    let alone = matches!(config.event_log, EventLogPlace::Embedded { .. });
-    let backlog_events_max = config.limits.backlog_events_max as u64;
-    let options = StoreOptions { backlog_events_max, ..StoreOptions::default() };
-    let mut engines =
-        Engines::open(config.event_store, options, config.event_log, config.topics, clock.clone()).await?;
-    if let Some(before) = before_log {
-        engines.log = before(engines.log);
-    }
-    let member = config.member_id.into();
-    let mut bench = Bench {
-        engines,
-        keyring,
-        roster,
-        clock: clock.clone(),
-        member,
-        batched_signatures: config.batched_signatures,
-        own_keys: Vec::new(),
-        alone,
-    };
+    let mut bench = Bench::open(config, roster, clock, before_log).await?;
     let (mut parts, mut ready) = (Vec::new(), Vec::new());
 
     /// Builds a service when its role is wanted, adds it to the server, and has it run.
