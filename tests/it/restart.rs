@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many are open.
-const OPEN: usize = 2_000;
+const OPEN: usize = 500;
 /// Requests under way while they are made.
 const AT_ONCE: usize = 64;
 /// Streams that a service may look at before anybody asks for anything.
