@@ -21,11 +21,6 @@ impl Watched {
         Self { service, health: consumer.health() }
     }
 
-    fn is_ready(&self) -> bool {
-        let health = self.health.borrow();
-        health.joined && health.paused.as_deref() != Some(EVENT_STORE)
-    }
-
     /// Waits for a change; false when the consumer has ended.
     async fn changed(mut self, place: usize) -> (usize, Self, bool) {
         let goes_on = self.health.changed().await.is_ok();
@@ -66,8 +61,13 @@ pub(super) async fn tell(reporter: HealthReporter, services: Vec<Watched>, stop:
     }
 }
 
+/// While the log is away a service still answers what it can; without its store it answers nothing.
+fn is_ready(health: &ConsumerHealth) -> bool {
+    health.joined && health.paused.as_deref() != Some(EVENT_STORE)
+}
+
 async fn report(reporter: &HealthReporter, watched: &Watched) -> bool {
-    let ready = watched.is_ready();
+    let ready = is_ready(&watched.health.borrow());
     if let Some(name) = watched.service {
         reporter.set_service_status(name, status(ready)).await;
     }
@@ -76,4 +76,20 @@ async fn report(reporter: &HealthReporter, watched: &Watched) -> bool {
 
 fn status(ready: bool) -> ServingStatus {
     if ready { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
+#[cfg(test)]
+mod tests {
+    use messaging::EVENT_LOG;
+
+    use super::*;
+
+    #[test]
+    fn a_service_is_ready_once_it_has_joined_and_while_its_store_answers() {
+        let joined = ConsumerHealth { joined: true, ..ConsumerHealth::default() };
+        let without = |what: &str| ConsumerHealth { paused: Some(what.into()), ..joined.clone() };
+        assert!(!is_ready(&ConsumerHealth::default()));
+        assert!(is_ready(&joined) && is_ready(&without(EVENT_LOG)));
+        assert!(!is_ready(&without(EVENT_STORE)));
+    }
 }
