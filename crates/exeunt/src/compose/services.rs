@@ -177,7 +177,7 @@ pub(super) async fn build(
         let own: JwkSet = std::mem::take(&mut bench.own_keys).into_iter().collect();
         server = server.jwks(move || own.to_json());
     }
-    let operations = Operations::new(bench.engines.stores.clone(), clock);
+    let operations = Operations::new(bench.engines.stores.clone(), bench.clock.clone());
     server = server.service(operations.grpc().max_decoding_message_size(bytes_max));
     Ok(Composed { server, parts, watched: ready, engines: bench.engines })
 }
