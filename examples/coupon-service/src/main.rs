@@ -120,6 +120,7 @@ async fn serve(service: Service, event_log: &str, member_id: String) -> Result<(
         key: service.key().clone(),
         clock: Arc::new(SystemClock),
         member: member_id.into(),
+        batched_signatures: false,
     };
     let runtime = Runtime::new(Arc::new(Coupons::default()), options, true).await?;
     say("coupon-service: serving");

@@ -62,7 +62,7 @@ pub async fn republish(servers: &Servers, flags: args::Republish, output: &Outpu
             reason: flags.reason.clone(),
             // Repeating it by hand does no harm.
             request_id: String::new(),
-            from: Some(flags.from.clone()),
+            from: Some(flags.from),
         };
         let told = service(server).await?.republish(request).await?.into_inner();
         answer.republications.extend(told.republications);

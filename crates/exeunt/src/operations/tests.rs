@@ -199,9 +199,9 @@ async fn republishing_puts_the_cursors_back_and_says_who_did_it_and_how_far_it_i
     };
     // The second service has published nothing yet: it will begin with the first event anyway.
     let asked = stage.republish(request.clone()).await.unwrap().republications;
-    let expected = pb::Republication { service: "a".into(), from: 1, until: 4, done: 0 };
-    assert_eq!(asked, [expected.clone()]);
-    assert_eq!(stage.republish(request.clone()).await.unwrap().republications, [expected.clone()]);
+    let expected = [pb::Republication { service: "a".into(), from: 1, until: 4, done: 0 }];
+    assert_eq!(asked, expected);
+    assert_eq!(stage.republish(request.clone()).await.unwrap().republications, expected);
     let relays = stage.operations.list_relays(Request::new(pb::ListRelaysRequest {})).await.unwrap();
     let relays = relays.into_inner().relays;
     let told = |relay: &pb::Relay| (relay.recorded, relay.published, relay.republication.clone());
