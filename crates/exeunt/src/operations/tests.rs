@@ -205,6 +205,7 @@ async fn republishing_puts_the_cursors_back_and_says_who_did_it_and_how_far_it_i
     let relays = stage.operations.list_relays(Request::new(pb::ListRelaysRequest {})).await.unwrap();
     let relays = relays.into_inner().relays;
     let told = |relay: &pb::Relay| (relay.recorded, relay.published, relay.republication.clone());
+    let [expected] = expected;
     assert_eq!(relays.iter().map(told).collect::<Vec<_>>(), [(5, 4, Some(expected)), (0, 0, None)]);
 
     let recorded = stage.stores[0].store.read(Position(4), 10).await.unwrap();
