@@ -66,7 +66,8 @@ fn headers() -> Result<()> {
 
 fn tests(addresses: &Addresses, python: &Path, previous: &Path) -> Result<()> {
     let mut tests = cargo()?;
-    tests.args(["test", "--workspace", "--locked"]);
+    // All that fails is told in one run.
+    tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     tests.env(BINARY, target()?.join("debug/exeunt"));
     tests.env(PYTHON, python);
     tests.env(PREVIOUS_BINARY, previous);
