@@ -104,12 +104,12 @@ pub(super) fn metadata(client: &Client, topic: &str, within: Duration) -> Result
         if Instant::now() >= deadline {
             return Err(match &said.failed {
                 Some(reason) => LogError::unavailable(reason.clone()),
-                None => match classify(error) {
-                    // Connections that are closed without a word are what a listener that demands encryption
-                    // has for those who do not encrypt.
-                    LogError::Unavailable(_) => LogError::unavailable(SILENCE),
-                    refused => refused,
-                },
+                // Connections that are closed without a word are what a listener that demands encryption has for
+                // those who do not encrypt.
+                None if error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure) => {
+                    LogError::unavailable(SILENCE)
+                }
+                None => classify(error),
             });
         }
     }
@@ -137,8 +137,12 @@ pub(super) async fn watching<T>(
                 Err(error) => error,
             },
             found = &mut probe => return match found {
-                Ok(Err(reason)) => Err(reason),
-                // It answers others: ours is only slow.
+                Ok(Err(denied @ LogError::Denied(_))) => Err(denied),
+                // A cluster that is only slow may answer yet.
+                Ok(Err(reason)) => answer.await.map_err(|error| match classify(error) {
+                    LogError::Unavailable(_) => reason,
+                    refused => refused,
+                }),
                 Ok(Ok(_)) | Err(_) => answer.await.map_err(classify),
             },
         },
