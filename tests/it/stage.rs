@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, sync::Arc};
 
-use event_store::{Position, Recorded, Store, StoreOptions};
+use event_store::{Recorded, Store, StoreOptions};
 use exeunt::compose::{self, Overrides, Running};
 use messaging::TopicSpec;
 use participant::contract;
@@ -21,7 +21,7 @@ use types::ParticipantName;
 
 use crate::{
     client::{Client, until},
-    ledger::SERVICES,
+    ledger::{SERVICES, all_events, store_url},
     process::{BOUND, Engines, binary},
 };
 
@@ -116,13 +116,7 @@ impl Stage {
     /// Everything that a service recorded, in order.
     pub async fn events(&self, service: &str) -> Vec<Recorded> {
         let store = self.store(service).await;
-        let (mut all, mut after) = (Vec::new(), Position::default());
-        loop {
-            let events = store.read(after, 1_000).await.unwrap();
-            let Some(last) = events.last() else { break };
-            after = last.position;
-            all.extend(events);
-        }
+        let all = all_events(&store).await;
         store.close().await;
         all
     }
@@ -195,14 +189,6 @@ impl Stage {
 
 fn config(flags: &BTreeMap<String, String>) -> Config {
     Config::load(Sources { flags: flags.clone(), ..Sources::default() }).unwrap()
-}
-
-/// Where a service's events stand.
-pub fn store_url(engines: &Engines, data: &std::path::Path, service: &str) -> String {
-    match engines {
-        Engines::Embedded => format!("sqlite:{}", data.join(format!("store/{service}.db")).display()),
-        Engines::Real { event_store, .. } => format!("{event_store}_{service}"),
-    }
 }
 
 /// Every topic of a whole installation, as it is declared.

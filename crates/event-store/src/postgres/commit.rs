@@ -151,7 +151,7 @@ pub(super) fn bind_events<'q>(query: Query<'q>, events: &'q [EventRow<'q>]) -> Q
         .bind(column(events, |row| &*row.event.payload))
 }
 
-fn bind_offsets<'q>(query: Query<'q>, offsets: &'q [&'q LogOffset]) -> Query<'q> {
+pub(super) fn bind_offsets<'q>(query: Query<'q>, offsets: &'q [&'q LogOffset]) -> Query<'q> {
     query
         .bind(column(offsets, |offset| &*offset.consumer))
         .bind(column(offsets, |offset| &*offset.topic))

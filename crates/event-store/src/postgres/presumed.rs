@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    commit::{Query, bind_events, bind_listings, bind_timers, column},
+    commit::{Query, bind_events, bind_listings, bind_offsets, bind_timers, column},
     open::code,
 };
 use crate::{
@@ -184,12 +184,7 @@ fn bind_moves<'q>(
     let from = |offset: &&'q LogOffset| {
         from.get(&(&*offset.consumer, &*offset.topic, offset.partition)).copied().unwrap_or_default()
     };
-    query
-        .bind(column(offsets, |offset| &*offset.consumer))
-        .bind(column(offsets, |offset| &*offset.topic))
-        .bind(column(offsets, |offset| offset.partition))
-        .bind(column(offsets, |offset| &*offset.incarnation))
-        .bind(column(offsets, |offset| offset.next))
+    bind_offsets(query, offsets)
         .bind(column(offsets, |offset| from(offset).0))
         .bind(column(offsets, |offset| from(offset).1))
 }
