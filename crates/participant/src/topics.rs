@@ -90,9 +90,9 @@ mod tests {
                 ("exeunt.cancellation.events", false),
                 ("exeunt.closures", true),
                 ("exeunt.identity.events", false),
-                ("exeunt.identity.keys", true),
                 ("exeunt.instructions.identity", false),
                 ("exeunt.instructions.points", false),
+                ("exeunt.keys.identity", true),
             ]
         );
     }
