@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Cursor, consumer::BackOff, cursor::consumer_of};
+use crate::{BackOff, Cursor, cursor::consumer_of};
 
 /// Events handed over at once, at the most.
 const BATCH_EVENTS_MAX: usize = 512;

@@ -4,6 +4,7 @@
 //! It knows no service. The store is the truth and the log a projection of it: losing every topic
 //! loses nothing. A consumer's offset counts where it commits with its effects, in the database.
 
+mod back_off;
 mod backlog;
 mod cloud_event;
 mod consumer;
@@ -19,6 +20,7 @@ mod relay;
 mod together;
 mod topics;
 
+pub use back_off::BackOff;
 pub use backlog::{Backlog, Behind};
 pub use cloud_event::{
     CE_ID, CE_SEQUENCE, CE_SOURCE, CE_SPECVERSION, CE_SUBJECT, CE_TIME, CE_TYPE, CONTENT_TYPE, CloudEvent,

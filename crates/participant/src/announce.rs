@@ -1,19 +1,16 @@
 //! Tells the coordinator which key a participant signs with.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use keys::SigningKey;
-use messaging::{CloudEvent, EventLog, LogError, Message};
+use messaging::{BackOff, CloudEvent, EventLog, LogError, Message};
 use prost::{Message as _, Name as _};
 use proto::participant::v1::KeyAnnounced;
 use tokio_util::sync::CancellationToken;
 use types::{ParticipantName, Timestamp};
 
 use crate::contract;
-
-/// How long an outage of the log is waited out between attempts.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// What a participant announces of its key. The same key gives the same record but for its time, and
 /// the topic keeps one of each.
@@ -37,6 +34,7 @@ pub(crate) fn announcement(name: &ParticipantName, key: &SigningKey, at: Timesta
 /// Publishes until it is durable. A log that refuses is told of and left: where the roster file has
 /// the key, nobody needs the announcement.
 pub(crate) async fn announce(log: Arc<dyn EventLog>, message: Message, stop: &CancellationToken) {
+    let mut pause = BackOff::default();
     loop {
         let published = stop.run_until_cancelled(log.publish(vec![message.clone()])).await;
         match published {
@@ -49,7 +47,8 @@ pub(crate) async fn announce(log: Arc<dyn EventLog>, message: Message, stop: &Ca
                 return;
             }
         }
-        let pause = tokio::time::timeout(PAUSE, std::future::pending::<()>());
-        stop.run_until_cancelled(pause).await;
+        if !pause.wait(stop).await {
+            return;
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::{
 
 use event_store::{Store, StoreError};
 use keys::Jwk;
+use messaging::BackOff;
 use tokio_util::sync::CancellationToken;
 use types::ParticipantName;
 
@@ -25,9 +26,6 @@ use crate::{
     streams::{self, Folded},
     watch::Watchers,
 };
-
-/// How long an outage of the store is waited out between attempts.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// How often parked acknowledgements are looked at once a key became known: a batch decided without it
 /// may park some a moment later, in whichever process.
@@ -66,14 +64,16 @@ impl ParticipantKeys {
         let mut watcher = watchers.subscribe(streams::of_participant_keys());
         let follow = async {
             // What was parked before this process started is looked at once.
-            let mut looks = 1;
+            let (mut looks, mut pause) = (1, BackOff::default());
             loop {
                 match self.read(&store).await {
-                    Ok(new) => looks = if new { LOOKS } else { looks },
+                    Ok(new) => {
+                        pause.reset();
+                        looks = if new { LOOKS } else { looks };
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "announced keys are not read while the store is away");
-                        let pause = tokio::time::timeout(PAUSE, std::future::pending::<()>());
-                        drop(pause.await);
+                        pause.wait(&shutdown).await;
                         continue;
                     }
                 }

@@ -4,17 +4,16 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use event_store::{Recorded, Store, StoreError, StreamId};
+use messaging::BackOff;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::streams::{self, Folded};
 
 const BATCH: usize = 1_000;
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// How many cancellations that were just asked for are kept for whoever watches them next.
 const RECENT_MAX: usize = 1_024;
@@ -139,12 +138,12 @@ impl Watchers {
 
     /// Follows the store until told to stop.
     pub(crate) async fn run(&self, store: Store, shutdown: CancellationToken) {
+        let mut pause = BackOff::default();
         while let Some(failed) = shutdown.run_until_cancelled(self.follow(&store)).await {
             if let Err(error) = failed {
                 tracing::warn!(%error, "changes cannot be told while the store is away");
             }
-            let pause = tokio::time::timeout(PAUSE, std::future::pending::<()>());
-            shutdown.run_until_cancelled(pause).await;
+            pause.wait(&shutdown).await;
         }
         // Without a sender everybody who watches is told that there is no more.
         self.streams().seen.clear();

@@ -9,10 +9,9 @@ use super::{
     batch::Draft,
     draft::{Drafted, Drafter, fold},
     lane::Item,
-    options::BackOff,
     replay::PARKED_SHARE,
 };
-use crate::Message;
+use crate::{BackOff, Message};
 
 /// A claim of the record stays taken by something else.
 const CLAIM_TAKEN: &str = "CLAIM_TAKEN";
@@ -37,7 +36,7 @@ pub(super) enum Processed {
 impl<H: Handler> Worker<H> {
     /// Commits all of the records, whatever it takes; or those that are still this consumer's.
     pub(super) async fn process(&mut self, mut items: Vec<Item<H>>, replay: bool) -> Result<Processed, Stop> {
-        let mut pause = BackOff::new(&self.consumer.options);
+        let mut pause = self.consumer.options.back_off();
         let (mut limit, mut failures) = (items.len(), 0);
         while !items.is_empty() {
             limit = limit.min(items.len());
@@ -141,7 +140,7 @@ impl<H: Handler> Worker<H> {
     async fn load(&mut self, mut streams: Vec<StreamId>) -> Result<(), Stop> {
         streams.sort_unstable();
         streams.dedup();
-        let mut pause = BackOff::new(&self.consumer.options);
+        let mut pause = self.consumer.options.back_off();
         let loaded = loop {
             match self.consumer.store.load_many(&streams).await {
                 Ok(loaded) => {
@@ -166,7 +165,7 @@ impl<H: Handler> Worker<H> {
         if replies.is_empty() {
             return Ok(());
         }
-        let mut pause = BackOff::new(&self.consumer.options);
+        let mut pause = self.consumer.options.back_off();
         while let Err(error) = self.consumer.log.publish(replies.clone()).await {
             self.pause(EVENT_LOG, &error, &mut pause).await?;
         }
@@ -278,7 +277,7 @@ impl<H: Handler> Worker<H> {
 
     /// The consumer's offsets, as soon as the store answers.
     pub(super) async fn offsets(&self) -> Result<Vec<LogOffset>, Stop> {
-        let mut pause = BackOff::new(&self.consumer.options);
+        let mut pause = self.consumer.options.back_off();
         loop {
             match self.consumer.store.offsets(&self.consumer.subscription.group).await {
                 Ok(offsets) => {
@@ -296,7 +295,7 @@ impl<H: Handler> Worker<H> {
         topic: &Arc<str>,
         partition: i32,
     ) -> Result<Vec<(ParkedKey, bool)>, Stop> {
-        let mut pause = BackOff::new(&self.consumer.options);
+        let mut pause = self.consumer.options.back_off();
         loop {
             let keys: Result<_, StoreError> =
                 self.consumer.store.parked_keys(&self.consumer.subscription.group, topic, partition).await;

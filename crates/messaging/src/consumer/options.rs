@@ -3,10 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 
 use super::PARKED_CHECK_MAX;
-use crate::LogError;
+use crate::{BackOff, LogError, back_off::OUTAGE};
 
 /// Limits of a consumer. The defaults serve.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +35,13 @@ pub struct ConsumerOptions {
     pub fences_within: Duration,
 }
 
+impl ConsumerOptions {
+    /// The waits of an outage.
+    pub(super) fn back_off(&self) -> BackOff {
+        BackOff::between(self.backoff_min, self.backoff_max)
+    }
+}
+
 impl Default for ConsumerOptions {
     fn default() -> Self {
         Self {
@@ -46,8 +52,8 @@ impl Default for ConsumerOptions {
             parked_window: 100,
             parked_check: PARKED_CHECK_MAX,
             replay_records_max: 64,
-            backoff_min: Duration::from_millis(20),
-            backoff_max: Duration::from_secs(2),
+            backoff_min: OUTAGE.0,
+            backoff_max: OUTAGE.1,
             fences_max: 3,
             fences_within: Duration::from_secs(60),
         }
@@ -106,35 +112,5 @@ impl ConsumerHandle {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<ConsumerHealth> {
         self.health.clone()
-    }
-}
-
-/// Waits between attempts, each twice as long as the one before, within bounds.
-#[derive(Debug)]
-pub(crate) struct BackOff {
-    min: Duration,
-    max: Duration,
-    next: Duration,
-}
-
-impl BackOff {
-    pub(crate) fn new(options: &ConsumerOptions) -> Self {
-        Self::between(options.backoff_min, options.backoff_max)
-    }
-
-    pub(crate) fn between(min: Duration, max: Duration) -> Self {
-        Self { min, max, next: min }
-    }
-
-    /// Begins with the shortest wait again.
-    pub(crate) fn reset(&mut self) {
-        self.next = self.min;
-    }
-
-    /// Waits; false when the process stops meanwhile.
-    pub(crate) async fn wait(&mut self, shutdown: &CancellationToken) -> bool {
-        let span = self.next;
-        self.next = (self.next * 2).min(self.max);
-        tokio::time::timeout(span, shutdown.cancelled()).await.is_err()
     }
 }

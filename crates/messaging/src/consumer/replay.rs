@@ -6,7 +6,6 @@ use super::{
     EVENT_STORE, Handler, Stop, Worker,
     commit::Processed,
     lane::{Item, original},
-    options::BackOff,
 };
 use crate::Record;
 
@@ -78,7 +77,7 @@ impl<H: Handler> Worker<H> {
         match self.consumer.store.append(Append { parked, ..Append::default() }).await {
             Ok(_) => Ok(()),
             Err(AppendError::Store(error)) => {
-                self.store_failed(&error, &mut BackOff::new(&self.consumer.options)).await
+                self.store_failed(&error, &mut self.consumer.options.back_off()).await
             }
             // Nothing in it can be refused; the next look tries again.
             Err(_) => Ok(()),
@@ -86,7 +85,7 @@ impl<H: Handler> Worker<H> {
     }
 
     async fn parked_records(&self, key: &ParkedKey, limit: usize) -> Result<Vec<ParkedRecord>, Stop> {
-        let mut pause = BackOff::new(&self.consumer.options);
+        let mut pause = self.consumer.options.back_off();
         loop {
             match self.consumer.store.parked_of_key(key, limit).await {
                 Ok(rows) => {
