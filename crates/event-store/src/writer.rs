@@ -2,15 +2,26 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    future::pending,
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
 
 use crate::{Append, Appended, Engine, Position, Recorded, StoreError, StoreOptions, Verdict, feed::Feed};
 
 /// How many names of event types are kept shared; a program has far fewer.
 const KINDS_MAX: usize = 4096;
+
+/// A commit of so many appends says that more are coming: those are then let gather for a moment, since a
+/// commit costs much and an append in it little.
+const GATHERS_FROM: usize = 4;
+/// From the beginning of such a commit to that of the next.
+const GATHER: Duration = Duration::from_millis(8);
 
 /// An append that waits for its transaction.
 pub(crate) struct Request {
@@ -65,7 +76,11 @@ impl Writer {
                 waiting.push_back(request);
             }
             let (appends, answers) = self.take(&mut waiting);
+            let next = (appends.len() >= GATHERS_FROM).then(|| Instant::now() + GATHER);
             self.commit(appends, answers).await;
+            if let Some(next) = next {
+                let _ = timeout_at(next, pending::<()>()).await;
+            }
         }
     }
 

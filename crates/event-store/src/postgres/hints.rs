@@ -21,7 +21,7 @@ use tokio::{
 const CHANNEL: &str = "appended";
 
 /// How often others are told at the most. Each notice is a transaction, and wakes every process.
-const NOTICE_INTERVAL: Duration = Duration::from_millis(10);
+const NOTICE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often a lost connection is tried again. Until then polls find what others append.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
