@@ -17,6 +17,9 @@ pub enum StoreError {
     /// call fails again.
     #[error("event store met something unreadable: {0}")]
     Corrupt(String),
+    /// It does not let us in. The same call fails again until somebody changes names or passwords.
+    #[error("event store denies the connection: {0}")]
+    Denied(String),
 }
 
 impl StoreError {

@@ -100,11 +100,6 @@ impl Stage {
     /// # Errors
     /// When it cannot be done, or something broke by itself.
     pub async fn strike(&mut self, fault: Fault) -> Result<()> {
-        if !matches!(fault, Fault::KillProcess | Fault::KillAll) {
-            // A process that starts while its engines are away ends, for who supervises it to start again;
-            // who runs must bear it. Here it is the latter that is tried.
-            self.fleet.start().await?;
-        }
         let struck = match fault {
             Fault::KillProcess => {
                 self.turn += 1;

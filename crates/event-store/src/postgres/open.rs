@@ -13,6 +13,9 @@ const MIGRATIONS: [&str; 2] = [include_str!("0001.sql"), include_str!("0002.sql"
 /// The lock under which a database is brought up to date; any number, of our own.
 const MIGRATION_LOCK: i64 = 7_274_117_036;
 
+/// How long a connection may take to come about.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
 /// How often a database is asked into being: copying the template fails while another does so.
 const CREATE_ATTEMPTS_MAX: u32 = 50;
 
@@ -42,23 +45,35 @@ pub(super) fn session(options: PgConnectOptions, limits: &StoreOptions) -> PgCon
 
 /// Connects, creating the database when it does not exist, and brings its tables up to date.
 pub(super) async fn open(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    let mut connection = match PgConnection::connect_with(options).await {
+    let mut connection = match connect(options).await {
         Err(error) if code(&error).as_deref() == Some("3D000") => {
             create(options).await?;
-            PgConnection::connect_with(options).await
+            connect(options).await
         }
         outcome => outcome,
     }
-    .map_err(StoreError::unavailable)?;
+    .map_err(not_connected)?;
     migrate(&mut connection).await.map_err(failed)?;
     Ok(connection)
 }
 
+/// A connection, or an end to waiting for one.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let connecting = tokio::time::timeout(CONNECT_WITHIN, PgConnection::connect_with(options));
+    connecting.await.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
+}
+
+/// Class 28 is about who we say that we are.
+fn not_connected(error: sqlx::Error) -> StoreError {
+    match code(&error) {
+        Some(code) if code.starts_with("28") => StoreError::Denied(error.to_string()),
+        _ => StoreError::unavailable(error),
+    }
+}
+
 async fn create(options: &PgConnectOptions) -> Result<(), StoreError> {
     let name = options.get_database().unwrap_or_else(|| options.get_username()).replace('"', "\"\"");
-    let mut server = PgConnection::connect_with(&options.clone().database("postgres"))
-        .await
-        .map_err(StoreError::unavailable)?;
+    let mut server = connect(&options.clone().database("postgres")).await.map_err(not_connected)?;
     let mut again = tokio::time::interval(Duration::from_millis(100));
     let mut attempts = 0;
     loop {

@@ -25,14 +25,16 @@ pub async fn serve(flags: args::Serve, output: &Output) -> Result<(), Failure> {
         ("roster", config.roster.as_ref().map_or("embedded".into(), |path| path.display().to_string())),
         ("messages", compose::messages_directory(&config.shared_dir).display().to_string()),
     ];
-    let mut running = compose::start(config, Overrides::default())
-        .await
-        .map_err(|error| Failure::local("exeunt cannot start", error))?;
+    let stop = signals.token();
+    let Some(started) = stop.run_until_cancelled(compose::start(config, Overrides::default())).await else {
+        output.line("exeunt: stopped before it had started");
+        return Ok(());
+    };
+    let mut running = started.map_err(|error| Failure::local("exeunt cannot start", error))?;
     output.line(&format!("exeunt: listening on http://{}", running.address()));
     for (name, place) in places {
         output.line(&format!("exeunt: {name}: {place}"));
     }
-    let stop = signals.token();
     let ended = tokio::select! {
         () = stop.cancelled() => {
             running.shutdown();

@@ -1,10 +1,15 @@
 //! The stores and the log that the configuration names.
 
-use std::{path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
-use event_store::{Store, StoreOptions};
-use messaging::{EmbeddedLog, EventLog, LogOptions, TopicSettings, open_log_with};
+use event_store::{Store, StoreError, StoreOptions};
+use messaging::{
+    BackOff, EmbeddedLog, EventLog, LogError, LogOptions, TopicSettings, TopicSpec, open_log_with,
+};
+use participant::topics;
 use service_kit::config::{EventLogPlace, EventStorePlace, Topics};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use types::Clock;
 
 use super::StartError;
@@ -12,6 +17,9 @@ use crate::operations::Stored;
 
 /// What database names begin with where the URL's own database is only the way in.
 const DATABASE: &str = "exeunt";
+
+/// How long engines that are away are waited for at a start: they may be starting themselves.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything that must be closed at the end.
 pub(super) struct Engines {
@@ -37,9 +45,7 @@ impl Engines {
                 let log = EmbeddedLog::open_with(&directory.join("log.db"), clock).await;
                 log.map(|log| Arc::new(log) as Arc<dyn EventLog>)
             }
-            kafka @ EventLogPlace::Kafka { .. } => {
-                open_log_with(&kafka.url(), log_options(&kafka, topics)).await
-            }
+            kafka @ EventLogPlace::Kafka { .. } => reached(&kafka, topics).await,
         };
         Ok(Self { place: store, options, log: log.map_err(StartError::Log)?, stores: Vec::new() })
     }
@@ -54,7 +60,9 @@ impl Engines {
             }
             EventStorePlace::Postgres { url } => database_of(url, service),
         };
-        let opened = Store::open(&url, self.options.clone()).await;
+        let away = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+        let open = || Store::open(&url, self.options.clone());
+        let opened = patiently("event store", away, open).await;
         let store = opened.map_err(|source| StartError::Store { service: service.into(), source })?;
         self.stores.push(Stored { service: service.into(), store: store.clone() });
         Ok(store)
@@ -77,6 +85,36 @@ pub(crate) fn log_options(place: &EventLogPlace, topics: Topics) -> LogOptions {
     };
     let Topics { partitions, replication, retention } = topics;
     LogOptions { password, topics: TopicSettings { partitions, replication, retention } }
+}
+
+/// A cluster that answers: the first topic is declared.
+async fn reached(kafka: &EventLogPlace, settings: Topics) -> Result<Arc<dyn EventLog>, LogError> {
+    let log = open_log_with(&kafka.url(), log_options(kafka, settings)).await?;
+    let away = |error: &LogError| matches!(error, LogError::Unavailable(_));
+    let first: [TopicSpec; 1] = [topics::closures()];
+    patiently("event log", away, || log.declare(&first)).await?;
+    Ok(log)
+}
+
+/// Asks again while an engine is away, for as long as patience lasts.
+async fn patiently<T, E: Error + 'static, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    away: impl Fn(&E) -> bool,
+    mut open: impl FnMut() -> F,
+) -> Result<T, E> {
+    let (deadline, mut pause) = (Instant::now() + PATIENCE, BackOff::default());
+    // Whoever stops a start gives up its future.
+    let never = CancellationToken::new();
+    loop {
+        match open().await {
+            Err(error) if away(&error) && Instant::now() < deadline => {
+                let error = &error as &(dyn Error + 'static);
+                tracing::warn!(error, "{what} is away, and waited for");
+            }
+            outcome => return outcome,
+        }
+        pause.wait(&never).await;
+    }
 }
 
 fn make(directory: &Path) -> Result<(), StartError> {
