@@ -160,4 +160,13 @@ impl Watch {
         }
         bail!("{id} ended as {} and was never {}", last.as_str_name(), wanted.as_str_name())
     }
+
+    /// Waits until it has completed, and hears the server out: a connection on which answers are given up
+    /// too often is closed (`too_many_internal_resets`).
+    pub async fn completed(mut self) -> Result<String> {
+        self.until(State::Completed).await?;
+        let more = self.changes.message().await.context("WatchCancellation")?;
+        ensure!(more.is_none(), "{} changed after it had completed", self.id);
+        Ok(self.id)
+    }
 }

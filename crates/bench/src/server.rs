@@ -47,7 +47,7 @@ pub struct Flags {
 
 /// Serves until standard input ends, which it does when the bench ends, however it ends.
 pub fn main(flags: Flags) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = exeunt::runtime()?;
     let served = runtime.block_on(serve(flags));
     // Whoever still reads standard input is not waited for.
     runtime.shutdown_background();

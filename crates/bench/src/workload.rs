@@ -51,9 +51,7 @@ impl Workload {
 }
 
 async fn fan_out(client: &mut Client, subject_id: &str) -> Result<String> {
-    let mut watch = client.request(subject_id, Kind::Named(unit::SCOPE.to_owned())).await?;
-    watch.until(State::Completed).await?;
-    Ok(watch.id)
+    client.request(subject_id, Kind::Named(unit::SCOPE.to_owned())).await?.completed().await
 }
 
 async fn full(client: &mut Client, subject_id: &str) -> Result<String> {
@@ -61,6 +59,5 @@ async fn full(client: &mut Client, subject_id: &str) -> Result<String> {
     let quoted = watch.until(State::AwaitingConfirmation).await?;
     let token = client.verify(&quoted).await?;
     client.confirm(&quoted, token).await?;
-    watch.until(State::Completed).await?;
-    Ok(watch.id)
+    watch.completed().await
 }

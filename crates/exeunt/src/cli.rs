@@ -33,7 +33,7 @@ use args::{Command, ParkedCommand, TopicsCommand};
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.output);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match crate::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return output.failed(&Failure::local("the runtime cannot be started", error)),
     };

@@ -10,4 +10,7 @@ pub mod demo;
 pub mod error;
 pub mod json;
 pub mod operations;
+mod runtime;
 pub mod text;
+
+pub use runtime::runtime;
