@@ -9,7 +9,7 @@ use torture::{
 };
 
 /// How long after the last fault everything may take to complete.
-const QUIET: Duration = Duration::from_secs(90);
+const QUIET: Duration = Duration::from_secs(300);
 /// What a busy machine can do with a build that is not optimised; the long form asks for more.
 const PLAN: Plan = Plan { per_s: 10, whole_every: 4 };
 
@@ -71,6 +71,27 @@ async fn the_process_of_each_role_is_killed_in_its_turn_and_then_all_are() {
     stage.moment(300, 1_000).await.unwrap();
     strike(&mut stage, Fault::KillAll).await;
     judged(stage).await;
+}
+
+/// How often everything is killed at moments that nobody chose.
+const KILLS: usize = 20;
+
+async fn survives_kill_after_kill(options: SiteOptions) {
+    survives(options, &[Fault::KillAll; KILLS]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_after_kill_nothing_is_lost_and_nothing_is_doubled_on_embedded_storage() {
+    let _alone = alone().await;
+    survives_kill_after_kill(SiteOptions { embedded: true, ..SiteOptions::default() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_after_kill_nothing_is_lost_and_nothing_is_doubled_on_postgresql_and_kafka() {
+    let _alone = alone().await;
+    if has_engines() {
+        survives_kill_after_kill(SiteOptions::default()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

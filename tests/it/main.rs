@@ -9,7 +9,6 @@
 mod client;
 mod downstream;
 mod faults;
-mod kills;
 mod ledger;
 mod poison;
 mod pressure;
@@ -20,4 +19,5 @@ mod restart;
 mod restore;
 mod secured;
 mod session;
+mod settle;
 mod stage;

@@ -26,7 +26,7 @@ async fn while_the_log_is_away_a_bounded_backlog_is_accepted_and_all_of_it_compl
     let client = stage.client();
     let mut subjects = Vec::new();
     for n in 0..ASKED {
-        subjects.push(crate::kills::settle_in(&client, n).await);
+        subjects.push(crate::settle::settle_in(&client, n).await);
     }
     let before = stage.published().await;
     let recorded = |relays: &[proto::operations::v1::Relay]| {

@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up on it.
-pub const BOUND: Duration = Duration::from_secs(120);
+pub const BOUND: Duration = Duration::from_secs(300);
 
 /// On what the product runs.
 #[derive(Debug, Clone)]

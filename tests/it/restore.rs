@@ -9,9 +9,9 @@ use tokio::task::block_in_place;
 
 use crate::{
     client::{Client, until},
-    kills::settle_in,
     ledger::{self, SERVICES, assert_each},
     process::{Engines, Installation},
+    settle::settle_in,
 };
 
 const CANCELLATIONS: usize = 12;

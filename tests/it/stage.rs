@@ -23,6 +23,7 @@ use crate::{
     client::{Client, until},
     ledger::{SERVICES, all_events, store_url},
     process::{BOUND, Engines, binary},
+    settle::settle_in,
 };
 
 /// Who takes part in leaving a whole account.
@@ -150,7 +151,7 @@ impl Stage {
     /// Somebody with something everywhere asks to leave, up to the quote.
     pub async fn ask(&self, n: usize) -> Leaver {
         let client = self.client();
-        let subject_id = crate::kills::settle_in(&client, n).await;
+        let subject_id = settle_in(&client, n).await;
         let whole = words::scope::Kind::WholeAccount(words::WholeAccount {});
         let cancellation_id = client.request(&format!("leave-{n}"), &subject_id, whole).await.cancellation_id;
         client.until(&cancellation_id, State::AwaitingConfirmation).await;

@@ -8,7 +8,7 @@ use event_store::{Store, StoreError, StoreOptions, StreamId};
 use types::fresh_uuid;
 
 /// No attempt takes longer, whatever is wrong.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(120);
 
 fn url(postgres: &SecuredPostgres, password: &str, settings: &str) -> String {
     let database = format!("secured_{}", fresh_uuid().simple());

@@ -11,7 +11,7 @@ use messaging::{Delivery, EventLog, LogError, LogOptions, Message, Subscription,
 use types::fresh_uuid;
 
 /// No attempt takes longer, whatever is wrong.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(120);
 
 struct Way<'a> {
     settings: String,

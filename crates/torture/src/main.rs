@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use torture::{Fault, Layout, Plan, SiteOptions, Stage, dice::Dice, fleet::ROLES, server::current_binary};
 
 /// How long after the last fault everything may take to complete.
-const QUIET: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_secs(300);
 /// From one fault to the next, in milliseconds of the load.
 const GAP_MS: (u64, u64) = (1_000, 3_000);
 /// How often each comes, out of the sum of all.
@@ -68,7 +68,8 @@ async fn torture(flags: &Flags) -> Result<bool> {
     println!("binary {}", current_binary()?.display());
     let mut dice = Dice::new(seed);
     let plan = Plan { per_s: flags.rate, whole_every: usize::try_from(flags.whole_every)? };
-    let options = SiteOptions { brokers: usize::try_from(flags.brokers)?, database: true, standby: true };
+    let brokers = usize::try_from(flags.brokers)?;
+    let options = SiteOptions { brokers, database: true, standby: true, ..SiteOptions::default() };
     let layout = layout(&mut dice);
     let details = Dice::new(dice.between(0, u64::MAX - 1));
     let stage = Stage::start(options, &layout, plan, details).await;

@@ -18,9 +18,9 @@ use tonic_health::pb::{
 use crate::wait::until;
 
 /// How long a start may take, with everything else that the machine has to do.
-const READY_WITHIN: Duration = Duration::from_secs(90);
+const READY_WITHIN: Duration = Duration::from_secs(240);
 /// How long an ordered end may take.
-const STOPPED_WITHIN: Duration = Duration::from_secs(60);
+const STOPPED_WITHIN: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How many lines of its log are told when a process fails.
 const LAST_LINES: usize = 30;

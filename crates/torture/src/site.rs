@@ -14,6 +14,8 @@ use crate::{
 /// What is private; the rest is what the tests share.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SiteOptions {
+    /// SQLite and the embedded log instead; then the rest has no meaning.
+    pub embedded: bool,
     /// So many brokers; none: the shared ones.
     pub brokers: usize,
     /// A PostgreSQL of our own.
@@ -26,6 +28,7 @@ pub struct SiteOptions {
 /// this wants a runtime of several threads.
 #[derive(Default)]
 pub struct Site {
+    embedded: bool,
     kafka: Option<Kafka>,
     brokers: Vec<Proxy>,
     primary: Option<Postgres>,
@@ -43,6 +46,9 @@ impl Site {
     /// # Errors
     /// When one does not start.
     pub async fn start(options: SiteOptions) -> Result<Self> {
+        if options.embedded {
+            return Ok(Self { embedded: true, ..Self::default() });
+        }
         let mut site = Self::default();
         // Brokers tell clients where to connect to, so the proxies come first.
         for _ in 0..options.brokers {
@@ -73,6 +79,9 @@ impl Site {
     /// # Errors
     /// When something is neither ours nor named.
     pub fn engines(&self) -> Result<Engines> {
+        if self.embedded {
+            return Ok(Engines::Embedded);
+        }
         let brokers = self.kafka.as_ref().map(Kafka::brokers).or_else(shared_kafka);
         let ours = self.database.as_ref().map(|proxy| format!("postgres://postgres@{}/x", proxy.address()));
         let postgres = ours.or_else(shared_postgres).context("no PostgreSQL is named")?;

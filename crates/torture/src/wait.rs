@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long anything may take before it counts as never.
-pub const BOUND: Duration = Duration::from_secs(120);
+pub const BOUND: Duration = Duration::from_secs(300);
 
 /// Looks every so often until there is something, or an error, within a bound.
 ///

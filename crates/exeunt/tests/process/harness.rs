@@ -21,7 +21,7 @@ use tokio::{
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt;
 
-pub const WITHIN: Duration = Duration::from_secs(30);
+pub const WITHIN: Duration = Duration::from_secs(120);
 
 pub fn config(data_dir: &Path) -> Config {
     let flags = [("data_dir", data_dir.display().to_string()), ("listen", "127.0.0.1:0".into())];

@@ -19,7 +19,7 @@ pub(super) async fn what_cannot_be_read_is_parked<P: Participant>(scenario: &Sce
     let mut expected = ["UNDECODABLE", "WRONG_PARTICIPANT", "UNKNOWN_KIND", "UNDECODABLE", "behind"];
     let mut health = house.consumer.health();
     let parks = health.wait_for(|health| health.parked_keys == expected.len() - 1);
-    tokio::time::timeout(std::time::Duration::from_secs(30), parks)
+    tokio::time::timeout(std::time::Duration::from_secs(120), parks)
         .await
         .expect("they park")
         .expect("it runs");

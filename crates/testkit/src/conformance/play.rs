@@ -17,7 +17,7 @@ use super::Scenario;
 use crate::{FaultyEngine, FaultyLog, Stage, temp_postgres};
 
 /// How long anything is waited for before the check fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A participant, its surroundings, and somebody who speaks with it.
 pub(super) struct Play<'a, P: Participant> {
