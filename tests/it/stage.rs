@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, sync::Arc};
 
+use cancellation::Roster;
 use event_store::{Recorded, Store, StoreOptions};
 use exeunt::compose::{self, Overrides, Running};
 use messaging::TopicSpec;
-use participant::contract;
 use proto::{
     cancellation::v1::State,
     operations::v1::{self as ops, operations_service_client::OperationsServiceClient},
@@ -17,11 +17,10 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
-use types::ParticipantName;
 
 use crate::{
     client::{Client, until},
-    ledger::{SERVICES, all_events, store_url},
+    ledger::{all_events, store_url},
     process::{BOUND, Engines, binary},
     settle::settle_in,
 };
@@ -194,14 +193,7 @@ fn config(flags: &BTreeMap<String, String>) -> Config {
 
 /// Every topic of a whole installation, as it is declared.
 pub fn topics() -> Vec<TopicSpec> {
-    let mut topics: Vec<TopicSpec> =
-        SERVICES.iter().map(|service| contract::topic(contract::events_topic(service))).collect();
-    let instructions = |name: &str| contract::topic(format!("exeunt.instructions.{name}"));
-    topics.extend(PARTICIPANTS.iter().map(|name| instructions(name)));
-    topics.extend(PARTICIPANTS.iter().map(|name| contract::keys(&ParticipantName::parse(name).unwrap())));
-    topics.push(contract::topic(contract::ACKNOWLEDGEMENTS));
-    topics.push(TopicSpec { compacted: true, ..contract::topic(contract::CLOSURES) });
-    topics
+    cancellation::topics_of_installation(&Roster::parse(cancellation::DEFAULT_ROSTER).unwrap())
 }
 
 /// Their names.

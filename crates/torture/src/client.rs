@@ -35,7 +35,7 @@ const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait before a call is made again.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How often a cancellation is looked at while a state is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(150);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 type Routes = BTreeMap<&'static str, Vec<(String, Channel)>>;
 
