@@ -129,16 +129,34 @@ async fn the_synchronous_standby_of_the_database_takes_over() {
     }
 }
 
-/// Waits until a process says in its log that it commits batches of records: it has partitions, and works.
-async fn works(fleet: &Fleet, number: usize) {
+/// Waits until a process has said something in its log.
+async fn says(fleet: &Fleet, number: usize, words: &str) {
     let log = fleet.servers[number].log();
-    let every = Duration::from_millis(100);
-    until("a replica to work", every, QUIET, || async {
-        let log = fs::read_to_string(&log)?;
-        Ok(log.contains("batch committed").then_some(()))
+    until(words, Duration::from_millis(100), QUIET, || async {
+        Ok(fs::read_to_string(&log)?.contains(words).then_some(()))
     })
     .await
     .unwrap();
+}
+
+/// Waits until a process commits batches of records: it has partitions, and works.
+async fn works(fleet: &Fleet, number: usize) {
+    says(fleet, number, "batch committed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_starts_while_its_database_is_away_waits_for_it() {
+    let _alone = alone().await;
+    if !has_engines() {
+        return;
+    }
+    let mut stage = stage(SiteOptions { database: true, ..SiteOptions::default() }, &Layout::one()).await;
+    stage.moment(300, 1_000).await.unwrap();
+    stage.site.end_database().unwrap();
+    stage.fleet.kill(0).unwrap();
+    says(&stage.fleet, 0, "event store is away, and waited for").await;
+    stage.site.start_database().unwrap();
+    judged(stage).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
