@@ -205,7 +205,7 @@ fn shape(ports: Ports, dir: &Path) -> Shape {
 /// Data and log stand in the system's folder for temporary files, because the unprivileged user that the server runs
 /// as could not reach them in a checkout under root's home.
 fn start_postgres(dir: &Path, packages: &Packages, certificates: &Certificates) -> Result<Server> {
-    const SETTINGS: &str = "max_connections = 400\nmax_wal_size = 2GB\n";
+    const SETTINGS: &str = "max_connections = 400\nshared_buffers = 512MB\nmax_wal_size = 8GB\n";
     let home = env::temp_dir().join(format!("exeunt-postgres-{}", std::process::id()));
     fs::create_dir(&home).with_context(|| home.display().to_string())?;
     let [port] = ports::free()?;
