@@ -141,29 +141,39 @@ impl Server {
     /// Waits until it says of itself that it serves.
     ///
     /// # Errors
-    /// When it ends, or does not say so in time.
+    /// When it ends by itself, or does not say so in time.
     pub async fn ready(&mut self) -> Result<()> {
         let endpoint = Endpoint::from_shared(self.url())?.connect_timeout(Duration::from_secs(1));
         let channel = endpoint.timeout(Duration::from_secs(2)).connect_lazy();
         let what = format!("{} to serve", self.name);
-        let waited = async {
-            let (name, child) = (self.name.clone(), self.child.as_mut().context("it is not started")?);
-            let mut ended = || child.try_wait();
-            until(&what, LOOK_EVERY, READY_WITHIN, || {
-                let ended = ended();
-                let (mut health, name) = (HealthClient::new(channel.clone()), name.clone());
-                async move {
-                    if let Some(status) = ended? {
-                        bail!("{name} ended with {status} before it served");
-                    }
-                    let answer = health.check(HealthCheckRequest::default()).await;
-                    let serves = answer.is_ok_and(|it| it.get_ref().status() == ServingStatus::Serving);
-                    Ok(serves.then_some(()))
-                }
-            })
-            .await
-        };
-        waited.await.with_context(|| format!("{}:\n{}", self.name, self.last_words()))
+        let waited = until(&what, LOOK_EVERY, READY_WITHIN, || {
+            let supervised = self.supervise();
+            let mut health = HealthClient::new(channel.clone());
+            async move {
+                supervised?;
+                let answer = health.check(HealthCheckRequest::default()).await;
+                let serves = answer.is_ok_and(|it| it.get_ref().status() == ServingStatus::Serving);
+                Ok(serves.then_some(()))
+            }
+        });
+        let waited = waited.await;
+        waited.with_context(|| format!("{}:\n{}", self.name, self.last_words()))
+    }
+
+    /// Does what a supervisor does: starts it again when an engine went away while it started.
+    fn supervise(&mut self) -> Result<()> {
+        let child = self.child.as_mut().context("it is not started")?;
+        let Some(status) = child.try_wait()? else { return Ok(()) };
+        ensure!(self.could_not_start(), "it ended by itself with {status}");
+        self.child = None;
+        self.start()
+    }
+
+    /// Whether the last thing that it said is that it cannot start for want of an engine.
+    fn could_not_start(&self) -> bool {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let since = log.rsplit("exeunt: listening on").next().unwrap_or_default();
+        since.contains("error: exeunt cannot start") && since.contains("is unavailable")
     }
 
     /// SIGKILL: no warning, no clean-up. Nothing to kill is fine.
@@ -175,7 +185,9 @@ impl Server {
         let ended = child.try_wait()?;
         child.kill()?;
         child.wait()?;
-        if let Some(status) = ended {
+        if let Some(status) = ended
+            && !self.could_not_start()
+        {
             bail!("{} had ended by itself with {status}:\n{}", self.name, self.last_words());
         }
         Ok(())
