@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use event_store::{
     Append, AppendError, LogOffset, OffsetAdvance, Position, Recorded, Store, StoreError, Tail,
 };
-use futures::future::OptionFuture;
+use futures::{
+    future::OptionFuture,
+    stream::{self, BoxStream, StreamExt as _},
+};
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -142,6 +145,15 @@ enum Ended {
     Moved,
 }
 
+/// Batches as they come. A read that has begun goes on while something else is seen to: begun again each
+/// time, one that takes longer than that would never end.
+type Reading = BoxStream<'static, Result<Vec<Recorded>, StoreError>>;
+
+fn reading(tail: Tail) -> Reading {
+    let next = |mut tail: Tail| async move { Some((tail.next(BATCH_EVENTS_MAX).await, tail)) };
+    stream::unfold(tail, next).boxed()
+}
+
 type Moving = Pin<Box<dyn Future<Output = Result<LogOffset, AppendError>> + Send>>;
 
 /// Following from one place of the cursor on.
@@ -154,7 +166,7 @@ struct Run<'a> {
     begun: Cursor,
     /// Everything up to here is handled.
     handled: Position,
-    tail: Tail,
+    reading: Reading,
     under_way: VecDeque<(Position, Handling)>,
     cursor: Option<Moving>,
     /// Where it is moving to.
@@ -170,14 +182,14 @@ impl<'a> Run<'a> {
         let begun = Cursor::read(row.as_ref());
         let handled = begun.next;
         follower.progress.send_replace(handled);
-        let tail = follower.store.tail(handled);
+        let reading = reading(follower.store.tail(handled));
         Self {
             follower,
             consumer,
             row,
             begun,
             handled,
-            tail,
+            reading,
             under_way: VecDeque::new(),
             cursor: None,
             aim: None,
@@ -207,7 +219,7 @@ impl<'a> Run<'a> {
                     if self.moved(moved) { return Ended::Moved; }
                     None
                 }
-                events = self.tail.next(BATCH_EVENTS_MAX), if self.under_way.len() < self.follower.ahead => {
+                Some(events) = self.reading.next(), if self.under_way.len() < self.follower.ahead => {
                     match events {
                         Ok(events) => { self.begin(events).await; None }
                         Err(error) => Some(FollowError::new(error)),
@@ -260,7 +272,7 @@ impl<'a> Run<'a> {
         for (_, handling) in self.under_way.drain(..) {
             let _ = handling.await;
         }
-        self.tail = self.follower.store.tail(self.handled);
+        self.reading = reading(self.follower.store.tail(self.handled));
     }
 
     /// Begins to move the cursor.

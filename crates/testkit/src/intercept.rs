@@ -35,6 +35,19 @@ pub trait Intercept: Send + Sync + 'static {
         inner.try_lock(name).await
     }
 
+    /// What becomes of reading events in commit order.
+    ///
+    /// # Errors
+    /// What the store shall see.
+    async fn read(
+        &self,
+        inner: &dyn Engine,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        inner.read(after, limit).await
+    }
+
     /// Whether hints of the database arrive.
     fn hears(&self) -> bool {
         true
@@ -73,7 +86,7 @@ impl<I: Intercept> Engine for Intercepted<I> {
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.inner.read(after, limit).await
+        self.between.read(&*self.inner, after, limit).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

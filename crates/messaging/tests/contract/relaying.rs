@@ -4,7 +4,7 @@ use std::{
     any::Any,
     collections::HashSet,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -16,7 +16,7 @@ use event_store::{
 };
 use messaging::{Cursor, Follow, FollowError, Follower, Message, Publish, RELAY, Relay};
 use testkit::{Intercept, Intercepted};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::Timestamp;
 
@@ -29,6 +29,7 @@ use crate::{
 on_each![
     every_event_is_published_in_order_and_the_cursor_resumes,
     a_failing_log_delays_and_repeats_and_the_latest_copies_are_all_in_order,
+    a_read_that_takes_longer_than_publishing_is_not_begun_again,
     a_rewound_cursor_publishes_everything_again,
     a_rewind_tells_compacted_topics_everything_and_others_what_is_wanted,
     a_follower_hands_the_same_events_over_until_they_are_handled,
@@ -148,6 +149,66 @@ async fn a_failing_log_delays_and_repeats_and_the_latest_copies_are_all_in_order
     latest.reverse();
     assert_eq!(latest, all);
     store.close().await;
+}
+
+async fn a_read_that_takes_longer_than_publishing_is_not_begun_again(bench: Arc<Bench>) {
+    let (topic, store) = (bench.topic(1).await, bench.store().await);
+    let streams = vec![StreamAppend {
+        stream: StreamId::new("s"),
+        expected: Expected::Any,
+        metadata: metadata(),
+        at: Timestamp::from_micros(1),
+        // More than two batches.
+        events: (0..1_100).map(|number| event("toy.v1.Numbered", number.to_string())).collect(),
+    }];
+    let last = store.append(Append { streams, ..Append::default() }).await.unwrap().position;
+    let slow = Intercepted::with(store.engine().clone(), SlowReads::default());
+    // Nothing of it is in the memory of this one.
+    let behind = Store::with_engine(slow.clone(), StoreOptions::default());
+    let relay = Relay::new(behind.clone(), "relay", bench.log.clone(), publish(&topic));
+    let mut progress = relay.progress();
+    slow.progress.set(progress.clone()).unwrap();
+    let running = start(relay);
+    within("the progress", progress.wait_for(|at| *at >= last)).await.unwrap();
+    running.stop().await;
+    let mut asked = slow.asked.lock().unwrap().clone();
+    // At the end it is asked whether there is more, how often nobody minds.
+    asked.retain(|after| *after < last);
+    let each: HashSet<Position> = asked.iter().copied().collect();
+    assert_eq!(asked.len(), each.len(), "{asked:?}");
+    assert!(asked.len() > 2, "{asked:?}");
+    behind.close().await;
+    store.close().await;
+}
+
+/// Reads that go on until everything before what they ask for has been handled.
+#[derive(Default)]
+struct SlowReads {
+    progress: OnceLock<watch::Receiver<Position>>,
+    asked: Mutex<Vec<Position>>,
+}
+
+#[async_trait]
+impl Intercept for SlowReads {
+    async fn commit(
+        &self,
+        inner: &dyn Engine,
+        appends: &Arc<Vec<Append>>,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        inner.commit(appends).await
+    }
+
+    async fn read(
+        &self,
+        inner: &dyn Engine,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.asked.lock().unwrap().push(after);
+        let mut progress = self.progress.get().unwrap().clone();
+        let _ = progress.wait_for(|handled| *handled >= after).await;
+        inner.read(after, limit).await
+    }
 }
 
 async fn a_rewound_cursor_publishes_everything_again(bench: Arc<Bench>) {
