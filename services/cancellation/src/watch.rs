@@ -139,7 +139,7 @@ impl Watchers {
     /// Follows the store until told to stop.
     pub(crate) async fn run(&self, store: Store, shutdown: CancellationToken) {
         let mut pause = BackOff::default();
-        while let Some(failed) = shutdown.run_until_cancelled(self.follow(&store)).await {
+        while let Some(failed) = shutdown.run_until_cancelled(self.follow(&store, &mut pause)).await {
             if let Err(error) = failed {
                 tracing::warn!(%error, "changes cannot be told while the store is away");
             }
@@ -149,7 +149,7 @@ impl Watchers {
         self.streams().seen.clear();
     }
 
-    async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+    async fn follow(&self, store: &Store, pause: &mut BackOff) -> Result<(), StoreError> {
         let mut tail = store.tail(store.head().await?);
         // Nobody knows what was missed until now: all look again.
         for sender in self.streams().seen.values() {
@@ -157,6 +157,7 @@ impl Watchers {
         }
         loop {
             let events = tail.next(BATCH).await?;
+            pause.reset();
             self.tell(&events);
         }
     }
