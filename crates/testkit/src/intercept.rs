@@ -21,7 +21,9 @@ pub trait Intercept: Send + Sync + 'static {
         &self,
         inner: &dyn Engine,
         appends: &Arc<Vec<Append>>,
-    ) -> Result<Vec<Verdict>, StoreError>;
+    ) -> Result<Vec<Verdict>, StoreError> {
+        inner.commit(appends).await
+    }
 
     /// What becomes of asking for a lock.
     ///

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use event_store::{
     Append, Engine, Expected, LogOffset, Metadata, OffsetAdvance, Position, Recorded, Store, StoreError,
-    StoreOptions, StreamAppend, StreamId, Verdict,
+    StoreOptions, StreamAppend, StreamId,
 };
 use messaging::{Cursor, Follow, FollowError, Follower, Message, Publish, RELAY, Relay};
 use testkit::{Intercept, Intercepted};
@@ -190,14 +190,6 @@ struct SlowReads {
 
 #[async_trait]
 impl Intercept for SlowReads {
-    async fn commit(
-        &self,
-        inner: &dyn Engine,
-        appends: &Arc<Vec<Append>>,
-    ) -> Result<Vec<Verdict>, StoreError> {
-        inner.commit(appends).await
-    }
-
     async fn read(
         &self,
         inner: &dyn Engine,
@@ -368,14 +360,6 @@ struct FirstLockLost {
 
 #[async_trait]
 impl Intercept for FirstLockLost {
-    async fn commit(
-        &self,
-        inner: &dyn Engine,
-        appends: &Arc<Vec<Append>>,
-    ) -> Result<Vec<Verdict>, StoreError> {
-        inner.commit(appends).await
-    }
-
     async fn try_lock(
         &self,
         inner: &dyn Engine,
