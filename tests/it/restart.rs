@@ -6,11 +6,12 @@
 use std::time::Instant;
 
 use futures::StreamExt as _;
-use proto::{cancellation::v1 as can, identity::v1 as idn, types::v1 as words};
+use proto::{cancellation::v1 as can, types::v1 as words};
 
 use crate::{
-    client::{Client, surely, until},
+    client::{Client, until},
     process::{Engines, Installation},
+    settle::register,
     stage::Stage,
 };
 
@@ -86,18 +87,7 @@ async fn many(client: &Client, open: usize) -> Vec<String> {
 
 /// Somebody who asks to leave, and confirms nothing.
 async fn open_one(client: Client, n: usize) -> String {
-    let subject_id = surely(async || {
-        let contact = idn::contact::Address::Email(format!("someone{n}@example.com"));
-        let request = idn::RegisterSubjectRequest {
-            request_id: format!("register-{n}"),
-            region: "CN".into(),
-            edition: words::Edition::Domestic.into(),
-            contacts: vec![idn::Contact { address: Some(contact) }],
-        };
-        client.identity.clone().register_subject(request).await
-    })
-    .await
-    .subject_id;
+    let subject_id = register(&client, n).await;
     let whole = words::scope::Kind::WholeAccount(words::WholeAccount {});
     client.request(&format!("leave-{n}"), &subject_id, whole).await.cancellation_id
 }

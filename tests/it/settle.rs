@@ -12,13 +12,12 @@ fn cny(minor_units: i64) -> Option<words::Money> {
     Some(words::Money { currency_code: "CNY".into(), minor_units })
 }
 
-/// One person with something at every service: gives the subject's id.
-pub async fn settle_in(client: &Client, n: usize) -> String {
-    let id = |what: &str| format!("{what}-{n}");
-    let subject_id = surely(async || {
+/// One person, with nothing yet: gives the subject's id.
+pub async fn register(client: &Client, n: usize) -> String {
+    surely(async || {
         let contact = idn::contact::Address::Email(format!("someone{n}@example.com"));
         let request = idn::RegisterSubjectRequest {
-            request_id: id("register"),
+            request_id: format!("register-{n}"),
             region: "CN".into(),
             edition: words::Edition::Domestic.into(),
             contacts: vec![idn::Contact { address: Some(contact) }],
@@ -26,7 +25,13 @@ pub async fn settle_in(client: &Client, n: usize) -> String {
         client.identity.clone().register_subject(request).await
     })
     .await
-    .subject_id;
+    .subject_id
+}
+
+/// One person with something at every service: gives the subject's id.
+pub async fn settle_in(client: &Client, n: usize) -> String {
+    let id = |what: &str| format!("{what}-{n}");
+    let subject_id = register(client, n).await;
     let now = Some(SystemClock.now().to_proto());
     surely(async || {
         let plan = sub::Plan { name: "Video".into(), tier: String::new(), price: cny(2_500) };
