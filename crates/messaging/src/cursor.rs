@@ -1,7 +1,8 @@
 //! The cursor of a follower: how far it is, and what a rewind has it do again.
 //!
 //! It stands in the store as an offset's row. What other rows have for a topic's UUID says here
-//! whether a rewind is under way.
+//! whether a rewind is under way, and in which epoch: whoever gets the follower's lock begins a new one,
+//! and nobody who had it before can move the cursor any more.
 
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use event_store::{LogOffset, OffsetAdvance, Position, Store, StoreError};
 const PLAIN: &str = "store";
 /// Begins what stands there while something is: `again/<from>/<until>`.
 const AGAIN: &str = "again/";
+/// Stands before the epoch's number.
+const EPOCH: char = '#';
 
 /// How far a follower is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Cursor {
     pub next: Position,
     /// The rewind under way.
     pub rewind: Option<Rewind>,
+    /// How many times somebody got the follower's lock: a fencing token.
+    pub epoch: u64,
 }
 
 /// Events that are handled again.
@@ -45,11 +50,12 @@ impl Cursor {
     pub(crate) fn read(row: Option<&LogOffset>) -> Self {
         let Some(row) = row else { return Self::default() };
         let next = Position(u64::try_from(row.next).unwrap_or(0));
-        let rewind = row.incarnation.strip_prefix(AGAIN).and_then(|text| {
+        let (state, epoch) = row.incarnation.split_once(EPOCH).unwrap_or((&row.incarnation, ""));
+        let rewind = state.strip_prefix(AGAIN).and_then(|text| {
             let (from, until) = text.split_once('/')?;
             Some(Rewind { from: Position(from.parse().ok()?), until: Position(until.parse().ok()?) })
         });
-        Self { next, rewind }
+        Self { next, rewind, epoch: epoch.parse().unwrap_or(0) }
     }
 
     /// Up to where everything was handled at least once.
@@ -64,12 +70,17 @@ impl Cursor {
     pub fn rewound(&self, from: Position) -> Self {
         let (pending, until) = self.rewind.map_or((self.next, self.next), |it| (it.from, it.until));
         let rewind = Rewind { from: from.min(pending).min(until), until: until.max(self.next) };
-        Self { next: Position::default(), rewind: Some(rewind) }
+        Self { next: Position::default(), rewind: Some(rewind), epoch: self.epoch }
+    }
+
+    /// The same in the hands of whoever has the lock now.
+    pub(crate) fn taken_over(&self) -> Self {
+        Self { epoch: self.epoch.wrapping_add(1), ..*self }
     }
 
     /// The same further on. A rewind ends where it began.
     pub(crate) fn advanced(&self, next: Position) -> Self {
-        Self { next, rewind: self.rewind.filter(|rewind| next < rewind.until) }
+        Self { next, rewind: self.rewind.filter(|rewind| next < rewind.until), epoch: self.epoch }
     }
 
     /// Up to where only what compacted topics keep is told.
@@ -79,15 +90,15 @@ impl Cursor {
 
     /// Its row.
     pub(crate) fn row(&self, follower: &str) -> LogOffset {
-        let incarnation = match self.rewind {
+        let state = match self.rewind {
             None => PLAIN.into(),
-            Some(Rewind { from, until }) => format!("{AGAIN}{}/{}", from.0, until.0).into(),
+            Some(Rewind { from, until }) => format!("{AGAIN}{}/{}", from.0, until.0),
         };
         LogOffset {
             consumer: consumer_of(follower),
             topic: "".into(),
             partition: 0,
-            incarnation,
+            incarnation: format!("{state}{EPOCH}{}", self.epoch).into(),
             next: i64::try_from(self.next.0).unwrap_or(i64::MAX),
         }
     }
@@ -112,20 +123,24 @@ mod tests {
     use super::*;
 
     fn plain(next: u64) -> Cursor {
-        Cursor { next: Position(next), rewind: None }
+        Cursor { next: Position(next), rewind: None, epoch: 0 }
     }
 
     #[test]
     fn a_row_tells_the_cursor_that_it_was_made_of() {
-        for cursor in
-            [plain(7), plain(7).rewound(Position(3)), plain(7).rewound(Position(3)).advanced(Position(5))]
-        {
-            assert_eq!(Cursor::read(Some(&cursor.row("relay"))), cursor);
+        let rewound = plain(7).rewound(Position(3));
+        for cursor in [plain(7), rewound, rewound.advanced(Position(5))] {
+            for cursor in [cursor, cursor.taken_over(), cursor.taken_over().taken_over()] {
+                assert_eq!(Cursor::read(Some(&cursor.row("relay"))), cursor);
+            }
         }
         assert_eq!(Cursor::read(None), plain(0));
         // What this program does not know is taken for the position that it also is.
         let strange = LogOffset { incarnation: "again/x".into(), ..plain(7).row("relay") };
         assert_eq!(Cursor::read(Some(&strange)), plain(7));
+        // Written before there were epochs.
+        let unnumbered = LogOffset { incarnation: "again/3/7".into(), ..plain(0).row("relay") };
+        assert_eq!(Cursor::read(Some(&unnumbered)), rewound);
     }
 
     #[test]

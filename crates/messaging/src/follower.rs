@@ -1,7 +1,8 @@
 //! The follower: hands a store's events, in commit order, to a handler, with a durable cursor.
 //!
-//! One follower of a name runs at a time, held by a lock of the store. The cursor moves after the
-//! events are handled, and may lag: after a crash some are handled again.
+//! One follower of a name runs at a time, held by a lock of the store. Whoever gets it takes the cursor
+//! over: one that lost the lock unawares, its connection broken, can move it no more and asks again. The
+//! cursor moves after the events are handled, and may lag: after a crash some are handled again.
 
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -100,9 +101,9 @@ impl Follower {
             // Taken anew whenever somebody else moved the cursor: that may be one who got the lock
             // because the connection that held it broke, and then it is theirs.
             let Some(lock) = self.lock(&shutdown).await else { return };
-            match self.store.offsets(&consumer).await {
-                Ok(rows) => {
-                    let mut run = Run::new(&self, consumer.clone(), rows.into_iter().next());
+            match self.take_over(&consumer).await {
+                Ok(row) => {
+                    let mut run = Run::new(&self, consumer.clone(), row);
                     if run.follow(&shutdown).await == Ended::Shutdown {
                         return run.flush().await;
                     }
@@ -110,7 +111,7 @@ impl Follower {
                     pause.reset();
                 }
                 Err(error) => {
-                    tracing::warn!(follower = %self.name, %error, "follower cannot read its cursor");
+                    tracing::warn!(follower = %self.name, %error, "follower cannot take its cursor over");
                     if !pause.wait(&shutdown).await {
                         return;
                     }
@@ -135,6 +136,24 @@ impl Follower {
             }
         }
     }
+
+    /// Takes the cursor out of the hands of whoever moved it last.
+    async fn take_over(&self, consumer: &str) -> Result<LogOffset, AppendError> {
+        let row = self.store.offsets(consumer).await?.into_iter().next();
+        let to = Cursor::read(row.as_ref()).taken_over().row(&self.name);
+        move_cursor(&self.store, row.as_ref(), to).await
+    }
+}
+
+/// Moves a cursor, if it still stands there.
+async fn move_cursor(
+    store: &Store,
+    from: Option<&LogOffset>,
+    to: LogOffset,
+) -> Result<LogOffset, AppendError> {
+    let from = from.map(|row| (row.incarnation.clone(), row.next));
+    let offsets = vec![OffsetAdvance { from, to: to.clone() }];
+    store.append(Append { offsets, ..Append::default() }).await.map(|_| to)
 }
 
 /// Why following ended.
@@ -161,7 +180,7 @@ struct Run<'a> {
     follower: &'a Follower,
     consumer: Arc<str>,
     /// The cursor's row as it stands in the store.
-    row: Option<LogOffset>,
+    row: LogOffset,
     /// The cursor from which this began.
     begun: Cursor,
     /// Everything up to here is handled.
@@ -178,8 +197,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(follower: &'a Follower, consumer: Arc<str>, row: Option<LogOffset>) -> Self {
-        let begun = Cursor::read(row.as_ref());
+    fn new(follower: &'a Follower, consumer: Arc<str>, row: LogOffset) -> Self {
+        let begun = Cursor::read(Some(&row));
         let handled = begun.next;
         follower.progress.send_replace(handled);
         let reading = reading(follower.store.tail(handled));
@@ -279,20 +298,16 @@ impl<'a> Run<'a> {
     fn advance(&mut self) {
         self.due = None;
         let to = self.begun.advanced(self.handled).row(&self.follower.name);
-        let from = self.row.as_ref().map(|row| (row.incarnation.clone(), row.next));
         self.aim = Some(to.clone());
-        let store = self.follower.store.clone();
-        self.cursor = Some(Box::pin(async move {
-            let offsets = vec![OffsetAdvance { from, to: to.clone() }];
-            store.append(Append { offsets, ..Append::default() }).await.map(|_| to)
-        }));
+        let (store, from) = (self.follower.store.clone(), self.row.clone());
+        self.cursor = Some(Box::pin(async move { move_cursor(&store, Some(&from), to).await }));
     }
 
     /// Takes note of what became of the cursor; true when somebody else has moved it.
     fn moved(&mut self, moved: Result<LogOffset, AppendError>) -> bool {
         match moved {
             Ok(row) => {
-                self.row = Some(row);
+                self.row = row;
                 self.unanswered.clear();
             }
             Err(AppendError::OffsetMoved { current }) => {
@@ -300,7 +315,7 @@ impl<'a> Run<'a> {
                 match current.into_iter().flatten().next() {
                     // The answer to an earlier attempt was lost.
                     Some(row) if earlier.contains(&row) => {
-                        self.row = Some(row);
+                        self.row = row;
                         self.due.get_or_insert_with(Instant::now);
                     }
                     _ => return true,
@@ -318,7 +333,7 @@ impl<'a> Run<'a> {
     /// Whether somebody else has moved the cursor.
     fn is_moved(&self, rows: Result<Vec<LogOffset>, StoreError>) -> bool {
         // A store that does not answer now will be asked again.
-        rows.is_ok_and(|rows| rows.first() != self.row.as_ref())
+        rows.is_ok_and(|rows| rows.first() != Some(&self.row))
     }
 
     /// Moves the cursor to all that is handled, once.

@@ -57,7 +57,7 @@ impl Stage {
             let streams = vec![StreamAppend { stream, expected, metadata, at, events: vec![event] }];
             self.stores[service].store.append(Append { streams, ..Append::default() }).await.unwrap();
         }
-        let there = Cursor { next: Position(events), rewind: None };
+        let there = Cursor { next: Position(events), ..Cursor::default() };
         let offsets = vec![Cursor::default().to(there, RELAY)];
         self.stores[service].store.append(Append { offsets, ..Append::default() }).await.unwrap();
     }
