@@ -1,6 +1,6 @@
 //! Faults under steady load. The oracle knows what was accepted, and counts what the stores say took effect.
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use torture::{
@@ -100,6 +100,15 @@ async fn the_one_broker_is_killed_and_its_network_cut_half_open_and_slow() {
     if has_engines() {
         let faults = [Fault::KillBroker, Fault::CutBrokers, Fault::FreezeBrokers, Fault::SlowBrokers];
         survives(SiteOptions { brokers: 1, ..SiteOptions::default() }, &faults).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_can_read_is_parked_and_what_comes_again_changes_nothing() {
+    let _alone = alone().await;
+    if has_engines() {
+        let faults = [Fault::Poison, Fault::Repeat, Fault::Repeat, Fault::Poison, Fault::Repeat];
+        survives(SiteOptions::default(), &faults).await;
     }
 }
 
@@ -208,7 +217,7 @@ async fn the_release_before_is_replaced_under_load_process_by_process() {
         load.begun(load.begun_so_far() + 60).await.unwrap();
     }
     let asked = load.finish().await.unwrap();
-    let verdict = judge(&mut fleet, asked, QUIET).await.unwrap();
+    let verdict = judge(&mut fleet, asked, &BTreeSet::new(), QUIET).await.unwrap();
     eprintln!("{verdict}; {} answers were lost", verdict.lost_answers);
     if let Err(error) = verdict.ensure_good() {
         panic!("{error:#}\n{}", fleet.last_words());

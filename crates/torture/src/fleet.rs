@@ -19,6 +19,9 @@ pub const NAMED_SCOPE: &str = "torture";
 /// Every role that a process can have.
 pub const ROLES: [&str; 6] = ["cancellation", "identity", "subscription", "payscore", "wallet", "retention"];
 
+/// Who takes part in the scopes of the load.
+pub(crate) const PARTICIPANTS: [&str; 5] = ["identity", "subscription", "payscore", "wallet", "retention"];
+
 /// What several processes must share.
 const SHARED: [&str; 3] = ["keys", "vault", "messages"];
 

@@ -1,11 +1,16 @@
 //! What took effect, counted in the stores themselves.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
-use event_store::{Position, Recorded, Store, StoreOptions};
+use event_store::{ParkedRecord, Position, Recorded, Store, StoreOptions};
 use prost::Message as _;
 use proto::participant::v1 as contract;
+
+use crate::stranger::PLANTED;
 
 /// How many events are read at a time.
 const PAGE: usize = 2_000;
@@ -23,7 +28,9 @@ pub struct Ledger {
     pub counts: BTreeMap<Arc<str>, BTreeMap<Arc<str>, usize>>,
     /// How often this participant gave a successful end to an EXECUTE, by cancellation.
     pub ends: BTreeMap<String, usize>,
-    /// Gaps in positions and versions, parked records, answers that cannot be read.
+    /// The keys of parked records that were planted.
+    pub planted: BTreeSet<String>,
+    /// Gaps in positions and versions, other parked records, answers that cannot be read.
     pub faults: Vec<String>,
     /// How many events there are.
     pub events: u64,
@@ -57,10 +64,27 @@ impl Ledger {
             after = last.position;
         }
         ledger.events = after.0;
-        for record in store.parked(None, None, FAULTS_MAX).await?.rows {
-            ledger.fault(format!("a record is parked: {record:?}"));
-        }
+        ledger.count_parked(store).await?;
         Ok(ledger)
+    }
+
+    async fn count_parked(&mut self, store: &Store) -> Result<()> {
+        let mut last: Option<ParkedRecord> = None;
+        loop {
+            let after = last.as_ref().map(|row| (&*row.topic, row.partition, row.offset));
+            let page = store.parked(None, after, PAGE).await?;
+            for record in &page.rows {
+                let key = String::from_utf8_lossy(&record.key);
+                match key.find(PLANTED) {
+                    Some(start) => drop(self.planted.insert(key[start..].to_owned())),
+                    None => self.fault(format!("a record is parked: {record:?}")),
+                }
+            }
+            if !page.more {
+                return Ok(());
+            }
+            last = page.rows.into_iter().next_back();
+        }
     }
 
     fn count(&mut self, event: &Recorded, versions: &mut BTreeMap<Arc<str>, u64>) {

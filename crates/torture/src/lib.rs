@@ -14,6 +14,7 @@ pub mod server;
 mod settle;
 pub mod site;
 pub mod stage;
+mod stranger;
 mod wait;
 
 pub use client::Client;

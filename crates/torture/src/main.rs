@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_secs(300);
 /// From one fault to the next, in milliseconds of the load.
 const GAP_MS: (u64, u64) = (1_000, 3_000);
 /// How often each comes, out of the sum of all.
-const WEIGHTS: [(Fault, usize); 13] = [
+const WEIGHTS: [(Fault, usize); 15] = [
     (Fault::KillProcess, 12),
     (Fault::KillAll, 2),
     (Fault::Replica, 3),
@@ -28,6 +28,8 @@ const WEIGHTS: [(Fault, usize); 13] = [
     (Fault::CutDatabase, 2),
     (Fault::FreezeDatabase, 2),
     (Fault::FailOver, 1),
+    (Fault::Poison, 2),
+    (Fault::Repeat, 3),
 ];
 
 #[derive(Parser)]

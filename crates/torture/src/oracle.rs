@@ -14,7 +14,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     Client, Fleet,
-    fleet::ROLES,
+    fleet::{PARTICIPANTS, ROLES},
     journey::{Accepted, Journey, repeat},
     ledger::Ledger,
     load::Asked,
@@ -25,8 +25,6 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// How many of each kind of finding are told.
 const TOLD_MAX: usize = 20;
-/// Who takes part in the scopes of the load.
-const PARTICIPANTS: [&str; 5] = ["identity", "subscription", "payscore", "wallet", "retention"];
 
 /// What the judge found.
 #[derive(Debug, Default)]
@@ -89,11 +87,16 @@ impl fmt::Display for Verdict {
 }
 
 /// Waits for rest, checks receipts and repeated requests through the API, stops the processes, and
-/// counts in the stores.
+/// counts in the stores. Nothing may be parked but the keys that were planted, and each of them must be.
 ///
 /// # Errors
 /// When the judge itself cannot do its work; what it finds is in the verdict.
-pub async fn judge(fleet: &mut Fleet, asked: Asked, quiet: Duration) -> Result<Verdict> {
+pub async fn judge(
+    fleet: &mut Fleet,
+    asked: Asked,
+    planted: &BTreeSet<String>,
+    quiet: Duration,
+) -> Result<Verdict> {
     let Asked { accepted, failed } = asked;
     let mut verdict = Verdict { accepted: accepted.len(), ..Verdict::default() };
     verdict.lost_answers = accepted.iter().filter(|it| it.lost_answer).count();
@@ -127,6 +130,9 @@ pub async fn judge(fleet: &mut Fleet, asked: Asked, quiet: Duration) -> Result<V
         ledgers.push(Ledger::read(service, &fleet.ledger_url(service)).await?);
     }
     compare(&mut verdict, &accepted, &ledgers, failed.is_empty());
+    let parked: BTreeSet<String> = ledgers.iter().flat_map(|ledger| ledger.planted.iter().cloned()).collect();
+    let strays = parked.symmetric_difference(planted);
+    verdict.faults.extend(strays.map(|key| format!("{key}: planted and not parked, or the reverse")));
     Ok(verdict)
 }
 

@@ -1,6 +1,6 @@
 //! What can happen to an installation under load, each fault to its end.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -11,6 +11,7 @@ use crate::{
     oracle::{Verdict, judge},
     proxy::Wire,
     site::{Site, SiteOptions},
+    stranger,
     wait::{BOUND, until},
 };
 
@@ -45,6 +46,10 @@ pub enum Fault {
     FreezeDatabase,
     /// PostgreSQL ends for good; its synchronous standby takes over, and gets a standby of its own.
     FailOver,
+    /// Records that nobody can read come to every topic between services; they are to be parked.
+    Poison,
+    /// Records of a topic between services come once more, late and out of order.
+    Repeat,
 }
 
 impl fmt::Display for Fault {
@@ -63,6 +68,8 @@ impl fmt::Display for Fault {
             Self::CutDatabase => "network to database cut",
             Self::FreezeDatabase => "network to database half-open",
             Self::FailOver => "database failed over",
+            Self::Poison => "records planted that nobody can read",
+            Self::Repeat => "records sent again out of order",
         })
     }
 }
@@ -79,6 +86,7 @@ pub struct Stage {
     dice: Dice,
     turn: usize,
     extra: Option<String>,
+    planted: BTreeSet<String>,
 }
 
 impl Stage {
@@ -91,7 +99,7 @@ impl Stage {
         let mut fleet = Fleet::new(site.engines()?, layout)?;
         fleet.start().await?;
         let load = Load::start(fleet.client(), plan);
-        Ok(Self { fleet, site, load, plan, dice, turn: 0, extra: None })
+        Ok(Self { fleet, site, load, plan, dice, turn: 0, extra: None, planted: BTreeSet::new() })
     }
 
     /// Does it, to its end: what was taken away is back when this returns, though processes may still
@@ -123,6 +131,8 @@ impl Stage {
             Fault::CutDatabase => self.database_is(Wire::Cut).await,
             Fault::FreezeDatabase => self.database_is(Wire::Frozen).await,
             Fault::FailOver => self.fail_over().await,
+            Fault::Poison => self.plant().await,
+            Fault::Repeat => stranger::repeat(&self.fleet.engines, &mut self.dice).await,
         };
         struck.with_context(|| fault.to_string())
     }
@@ -142,11 +152,11 @@ impl Stage {
     /// # Errors
     /// When the judge cannot do its work.
     pub async fn judge(self, quiet: Duration) -> Result<(Verdict, Fleet)> {
-        let Self { mut fleet, site, load, .. } = self;
+        let Self { mut fleet, site, load, planted, .. } = self;
         site.mend();
         fleet.start().await?;
         let asked = load.finish().await?;
-        let verdict = judge(&mut fleet, asked, quiet).await?;
+        let verdict = judge(&mut fleet, asked, &planted, quiet).await?;
         Ok((verdict, fleet))
     }
 
@@ -162,6 +172,11 @@ impl Stage {
             self.fleet.add(if all { &[] } else { std::slice::from_ref(&role) }, &Release::Current)?;
         self.extra = Some(self.fleet.servers[number].name.clone());
         self.fleet.start().await
+    }
+
+    async fn plant(&mut self) -> Result<()> {
+        self.planted.extend(stranger::plant(&self.fleet.engines).await?);
+        Ok(())
     }
 
     async fn kill_broker(&mut self, broker: usize) -> Result<()> {
