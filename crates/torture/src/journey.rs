@@ -1,5 +1,7 @@
 //! One subject's way out, whatever happens to the servers meanwhile.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use proto::{cancellation::v1::State, types::v1 as words};
 
@@ -7,8 +9,11 @@ use crate::{
     Client,
     fleet::NAMED_SCOPE,
     settle::{Thing, give},
-    wait::BOUND,
 };
+
+/// How long a subject waits for a quote. Under faults and load what came before has to be worked off first;
+/// whether that ever ends is for the judge to say.
+const PATIENCE: Duration = Duration::from_secs(1_200);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +70,7 @@ pub(crate) async fn travel(
         lost_answer: requested.lost,
     });
     if let Journey::Whole(_) = journey {
-        let quoted = client.until(&cancellation_id, State::AwaitingConfirmation, BOUND).await?;
+        let quoted = client.until(&cancellation_id, State::AwaitingConfirmation, PATIENCE).await?;
         let digest = quoted.quote.context("a cancellation that awaits confirmation has no quote")?.digest;
         let token = client.verify(&subject_id, &cancellation_id).await.context("verification")?;
         client.confirm(&cancellation_id, &digest, &token).await.context("confirmation")?;
