@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use torture::{
-    Engines, Fault, Fleet, Layout, Load, Plan, Release, SiteOptions, Stage, dice::Dice, fleet::ROLES, judge,
+    BOUND, Engines, Fault, Fleet, Layout, Load, Plan, Release, SiteOptions, Stage, dice::Dice, fleet::ROLES, judge,
     until,
 };
 
@@ -205,7 +205,7 @@ async fn the_release_before_is_replaced_under_load_process_by_process() {
     fleet.add(&[], &previous).unwrap();
     fleet.start().await.unwrap();
     let load = Load::start(fleet.client(), PLAN);
-    load.begun(30).await.unwrap();
+    assert!(load.begun(30, BOUND).await.unwrap());
     for _ in 0..2 {
         // The oldest leaves in order, one of this release comes, and both releases work side by side.
         fleet.remove(0).await.unwrap();
@@ -214,7 +214,7 @@ async fn the_release_before_is_replaced_under_load_process_by_process() {
             panic!("{error:#}\n{}", fleet.last_words());
         }
         works(&fleet, number).await;
-        load.begun(load.begun_so_far() + 60).await.unwrap();
+        assert!(load.begun(load.begun_so_far() + 60, BOUND).await.unwrap());
     }
     let asked = load.finish().await.unwrap();
     let verdict = judge(&mut fleet, asked, &BTreeSet::new(), QUIET).await.unwrap();

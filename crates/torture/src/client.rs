@@ -18,7 +18,7 @@ use proto::{
     identity::v1::{self as idn, identity_service_client::IdentityServiceClient},
     types::v1 as words,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 use tonic::{
     Response, Status,
     transport::{Channel, Endpoint},
@@ -27,15 +27,16 @@ use tonic::{
 use crate::{
     error::{answer_is_lost, may_pass},
     fleet::ROLES,
-    wait::{BOUND, until},
+    wait::{BOUND, Pause, until},
 };
 
 /// How long one call may take before it is made again.
 const CALL_WITHIN: Duration = Duration::from_secs(5);
-/// How long to wait before a call is made again.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// How often a cancellation is looked at while a state is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait before a call is made again: longer each time, or those who call again would be all that
+/// the servers have to do when they come back.
+const AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long until something that is waited for is looked at again.
+const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 type Routes = BTreeMap<&'static str, Vec<(String, Channel)>>;
 
@@ -104,21 +105,23 @@ impl Client {
     {
         let mut lost = false;
         let mut last = None;
-        let mut ticks = interval(AGAIN_AFTER);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pause = Pause::between(AGAIN_AFTER);
         let deadline = Instant::now() + BOUND;
         while Instant::now() < deadline {
-            ticks.tick().await;
-            let Some(channel) = self.next(role) else { continue };
-            match timeout(CALL_WITHIN, call(channel)).await {
-                Ok(Ok(response)) => return Ok(Answered { answer: response.into_inner(), lost }),
-                Ok(Err(status)) if may_pass(&status) => {
-                    lost |= answer_is_lost(&status);
-                    last = Some(status);
+            if let Some(channel) = self.next(role) {
+                match timeout(CALL_WITHIN, call(channel)).await {
+                    Ok(Ok(response)) => return Ok(Answered { answer: response.into_inner(), lost }),
+                    Ok(Err(status)) if may_pass(&status) => {
+                        lost |= answer_is_lost(&status);
+                        last = Some(status);
+                    }
+                    Ok(Err(status)) => {
+                        return Err(status).with_context(|| format!("{role} refuses for good"));
+                    }
+                    Err(_) => lost = true,
                 }
-                Ok(Err(status)) => return Err(status).with_context(|| format!("{role} refuses for good")),
-                Err(_) => lost = true,
             }
+            pause.wait().await;
         }
         bail!("{role} did not answer within {BOUND:?}; the last refusal: {last:?}")
     }
@@ -189,12 +192,19 @@ impl Client {
         state: can::State,
         within: Duration,
     ) -> Result<can::Cancellation> {
-        let what = format!("{cancellation_id} in {}", state.as_str_name());
-        until(&what, LOOK_EVERY, within, || async {
-            let cancellation = self.get(cancellation_id).await?;
-            Ok((cancellation.state() == state).then_some(cancellation))
-        })
-        .await
+        let looking = async {
+            let mut pause = Pause::between(LOOK_AFTER);
+            loop {
+                let cancellation = self.get(cancellation_id).await?;
+                if cancellation.state() == state {
+                    return Ok(cancellation);
+                }
+                pause.wait().await;
+            }
+        };
+        let what =
+            || format!("waited longer than {within:?} for {cancellation_id} in {}", state.as_str_name());
+        timeout(within, looking).await.with_context(what)?
     }
 
     /// Proves that it is the subject, with the code that arrives in the folder of messages; gives the token.
@@ -214,7 +224,7 @@ impl Client {
         });
         let verification_id = started.await?.answer.verification_id;
         let path = self.messages.join(format!("{verification_id}.eml"));
-        let code = until("the message with the code", LOOK_EVERY, BOUND, || async {
+        let code = until("the message with the code", LOOK_AFTER.0, BOUND, || async {
             Ok(std::fs::read_to_string(&path).ok().and_then(|message| code_in(&message)))
         });
         let request =

@@ -14,7 +14,7 @@ use tokio::{
 
 pub use crate::journey::{Accepted, Journey};
 pub use crate::settle::Thing;
-use crate::{Client, journey::travel, wait::BOUND};
+use crate::{Client, journey::travel};
 
 /// How many journeys are under way at most; more wait.
 const UNDER_WAY_MAX: usize = 4_000;
@@ -67,15 +67,17 @@ impl Load {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Waits until so many journeys have begun, which is a measure of time that a slow machine stretches.
+    /// Waits until so many journeys have begun, which is a measure of time that a slow machine stretches; false
+    /// when the time is up before.
     ///
     /// # Errors
-    /// When it takes too long.
-    pub async fn begun(&self, journeys: usize) -> Result<()> {
+    /// When the load has ended.
+    pub async fn begun(&self, journeys: usize, within: Duration) -> Result<bool> {
         let mut begun = self.begun.clone();
-        let reached = timeout(BOUND, begun.wait_for(|count| *count >= journeys)).await;
-        reached.context("the load stands still")?.context("the load has ended")?;
-        Ok(())
+        match timeout(within, begun.wait_for(|count| *count >= journeys)).await {
+            Ok(reached) => reached.map(|_| true).context("the load has ended"),
+            Err(_) => Ok(false),
+        }
     }
 
     /// How many journeys have begun so far.

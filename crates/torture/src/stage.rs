@@ -16,6 +16,8 @@ use crate::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How many times longer than meant a load may make a moment.
+const STRETCHED_MAX: u32 = 3;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,13 +140,15 @@ impl Stage {
     }
 
     /// Waits while the load goes on, from `least` to `most` milliseconds of it: a load that cannot begin
-    /// what is due stretches them.
+    /// what is due stretches them, but not without bound, since what it waits for may be the end of a fault.
     ///
     /// # Errors
-    /// When the load stands still.
+    /// When the load has ended.
     pub async fn moment(&mut self, least: u64, most: u64) -> Result<()> {
-        let journeys = self.dice.between(least, most) * u64::from(self.plan.per_s) / 1_000;
-        self.load.begun(self.load.begun_so_far() + usize::try_from(journeys)?.max(1)).await
+        let span = self.dice.between(least, most);
+        let journeys = usize::try_from(span * u64::from(self.plan.per_s) / 1_000)?.max(1);
+        let within = Duration::from_millis(span) * STRETCHED_MAX;
+        self.load.begun(self.load.begun_so_far() + journeys, within).await.map(|_| ())
     }
 
     /// Ends faults and load, and judges. The processes have ended then.
