@@ -9,6 +9,7 @@ mod identity;
 mod item;
 mod output;
 mod parked;
+mod policy;
 mod relays;
 mod serve;
 mod servers;
@@ -55,6 +56,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Verify(flags) => verify::verify(&flags, output),
         Command::Conformance(flags) => conformance::conformance(flags, output).await,
         Command::Descriptors => descriptors(),
+        Command::Policy { command } => policy::run(&command, output),
         Command::Register(flags) => identity::register(&servers()?, flags, output).await,
         Command::Request(flags) => calls::request(&servers()?, flags, output).await,
         Command::Show(flags) => calls::show(&servers()?, flags, output).await,

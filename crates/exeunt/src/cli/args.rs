@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use ::policy::Pause;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use proto::{cancellation::v1::State, operations::v1::republish_request::From, types::v1::Item};
+use types::Timestamp;
 
-use super::{Format, Server, conformance::Conformance, item, relays};
+use super::{Format, Server, conformance::Conformance, item, policy, relays};
 use crate::compose::Role;
 
 const EXIT_CODES: &str = "\
@@ -70,6 +72,12 @@ pub enum Command {
     Conformance(Conformance),
     /// Print the contract's descriptors, a google.protobuf.FileDescriptorSet
     Descriptors,
+    /// What the law of a jurisdiction asks for, as the policy packs have it
+    Policy {
+        /// What to do with them
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// The topics of the event log: what they should be, and making them so
     Topics {
         /// What to do with them
@@ -293,6 +301,60 @@ pub struct Verify {
     /// The public keys, as `exeunt keys` or /.well-known/jwks.json gave them; - for standard input
     #[arg(long)]
     pub keys: PathBuf,
+}
+
+/// What to do with policy packs.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// List the packs, and for whose subjects they are
+    List(PolicyFiles),
+    /// Tell what applies to a scope, and why
+    Explain(PolicyExplain),
+    /// Count by when something must have happened, and show how
+    Clock(PolicyClock),
+}
+
+/// Which packs there are.
+#[derive(Debug, Args)]
+pub struct PolicyFiles {
+    /// A folder with packs/*.toml and calendars/*.toml, which go before those of the program
+    #[arg(long, value_name = "DIR")]
+    pub packs: Option<PathBuf>,
+}
+
+/// What is to be explained.
+#[derive(Debug, Args)]
+pub struct PolicyExplain {
+    /// The pack, like cn
+    pub pack: String,
+    /// The kind of scope, like whole_account
+    pub scope: String,
+    /// Which packs there are
+    #[command(flatten)]
+    pub files: PolicyFiles,
+}
+
+/// What is to be counted.
+#[derive(Debug, Args)]
+pub struct PolicyClock {
+    /// The pack, like cn
+    #[arg(long)]
+    pub pack: String,
+    /// The clock, like complete
+    #[arg(long)]
+    pub clock: String,
+    /// What it is counted from, in RFC 3339
+    #[arg(long, value_parser = policy::instant)]
+    pub from: Timestamp,
+    /// Time in which the subject was waited for, as FROM/TO; may be repeated
+    #[arg(long, value_name = "FROM/TO", value_parser = policy::pause)]
+    pub paused: Vec<Pause>,
+    /// Made longer, once
+    #[arg(long)]
+    pub extended: bool,
+    /// Which packs there are
+    #[command(flatten)]
+    pub files: PolicyFiles,
 }
 
 /// What to do with topics.

@@ -10,6 +10,7 @@ mod answers;
 mod command_line;
 mod harness;
 mod parked;
+mod policy;
 mod roles;
 mod session;
 mod set;

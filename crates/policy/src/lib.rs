@@ -1,0 +1,24 @@
+//! The rules of jurisdictions as data: packs of clocks, gates, cooling-off, notices, refunds and
+//! re-registration, and the calendars by which they count.
+//!
+//! Pure: files come in as text, instants as values. A fault in a pack is found when it is read, with every
+//! other one.
+
+mod calendar;
+mod clock;
+mod explain;
+mod fault;
+mod pack;
+mod packs;
+mod period;
+mod read;
+
+pub use calendar::Calendar;
+pub use clock::{Clock, ClockRule, Pause, Reckoning, Step};
+pub use explain::Explained;
+pub use fault::{Fault, PolicyError};
+pub use pack::{
+    Authority, CoolingOff, Evidence, Gates, Notice, Offer, Pack, ReRegistration, Refunds, ScopeRules, Tier,
+};
+pub use packs::{Files, Packs};
+pub use period::Period;
