@@ -1,6 +1,9 @@
 //! One request, from its headers to the head of its answer.
 
-use std::{collections::HashSet, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet, future::poll_fn, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use futures::FutureExt;
@@ -21,6 +24,9 @@ use crate::{Refusal, reason};
 
 /// When whoever was refused for load may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a request that is refused is read on: a stream of requests may never end.
+const READ_ON_MAX: Duration = Duration::from_millis(200);
 
 /// What all requests share.
 pub(super) struct Edge {
@@ -52,7 +58,10 @@ impl Edge {
             request.extensions_mut().insert(Caller::local());
         }
         let outcome = match self.permit(is_stream) {
-            None => Err(overloaded()),
+            None => {
+                read_on(request.into_body()).await;
+                Err(overloaded())
+            }
             Some(permit) => {
                 let allowed = allowed(request.headers(), self.request_timeout);
                 let answering = router.clone().call(request).instrument(record.span().clone());
@@ -96,6 +105,15 @@ impl Edge {
         }
         response.map(|inner| Body::grpc(inner, permit, record, self.ending.clone()))
     }
+}
+
+/// Takes the rest of a request that is refused, without keeping it. A request that is answered before it has
+/// arrived keeps its place on the connection longer than the caller believes; the caller's next one then finds
+/// none, and is refused by HTTP/2 without any reason.
+async fn read_on<B: http_body::Body<Data = bytes::Bytes>>(body: B) {
+    let mut body = std::pin::pin!(body);
+    let reading = async { while let Some(Ok(_)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {} };
+    let _ = timeout(READ_ON_MAX, reading).await;
 }
 
 /// Whether the request is gRPC, and not grpc-web, which browsers speak.

@@ -6,6 +6,7 @@ mod echo;
 use std::time::Duration;
 
 use echo::{BOUND, LIMITS, Running};
+use futures::StreamExt as _;
 use service_kit::{Server, config::Limits, reason, server::Drained};
 use tokio::{net::TcpStream, time::timeout};
 use tonic::{Code, Request, Status};
@@ -171,6 +172,25 @@ async fn more_calls_than_the_limit_are_refused_at_once() {
     running.echo.leave.notify_one();
     assert_eq!(first.await.unwrap().unwrap(), "done");
     drop(stream);
+}
+
+/// More than HTTP/2 has under way on a connection, so that each place is taken again at once.
+const REFUSED_AT_ONCE: usize = 1000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_are_refused_for_load_are_all_told_why() {
+    let limits = Limits { concurrency_max: 1, request_timeout: 30 * BOUND, ..LIMITS };
+    let running = Running::start(limits, BOUND).await;
+    let first = running.hanging().await;
+    let message = "x".repeat(1000);
+    let calls = (0..4 * REFUSED_AT_ONCE).map(|_| running.say(&message));
+    let mut refused = futures::stream::iter(calls).buffer_unordered(REFUSED_AT_ONCE);
+    while let Some(outcome) = refused.next().await {
+        let status = outcome.unwrap_err();
+        assert_eq!(reason_of(&status), reason::OVERLOADED, "{status:?}");
+    }
+    running.echo.leave.notify_one();
+    assert_eq!(first.await.unwrap().unwrap(), "done");
 }
 
 #[tokio::test]
