@@ -8,9 +8,6 @@ use types::Timestamp;
 
 use crate::{Authority, Calendar, Period, calendar::Day};
 
-/// A year has fewer days than so many of any kind; a period never needs more steps to be counted.
-const DAYS_MAX: usize = 4_000;
-
 /// One clock: every rule that sets it. The strictest wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clock {
@@ -102,20 +99,10 @@ impl Clock {
     ) -> Option<Reckoning> {
         let pauses = merged(pauses);
         let counted = self.rules.iter().map(|rule| {
-            let mut count = Count { place, rule, steps: Vec::new(), provisional: false };
-            let reckoning = count.reckon(from, &pauses, extended);
-            (reckoning, count.steps, count.provisional)
+            let count = Count { place, rule, steps: Vec::new(), provisional: false };
+            count.reckon(from, &pauses, extended)
         });
-        let mut all: Option<Reckoning> = None;
-        for (mut one, steps, provisional) in counted {
-            one.steps = steps;
-            one.provisional = provisional;
-            all = Some(match all {
-                None => one,
-                Some(before) => before.strictest(one),
-            });
-        }
-        all
+        counted.reduce(Reckoning::strictest)
     }
 }
 
@@ -142,7 +129,7 @@ impl Count<'_> {
         self.steps.push(Step { rule: self.rule.id.clone(), at: at.to_string(), what: what.into() });
     }
 
-    fn reckon(&mut self, from: Timestamp, pauses: &[Pause], extended: bool) -> Reckoning {
+    fn reckon(mut self, from: Timestamp, pauses: &[Pause], extended: bool) -> Reckoning {
         let rule = self.rule;
         let start = from.to_jiff().to_zoned(self.place.zone.clone()).date();
         let zone = self.place.zone_name;
@@ -181,8 +168,8 @@ impl Count<'_> {
             opens,
             extension_notice,
             rule: rule.id.clone(),
-            provisional: false,
-            steps: Vec::new(),
+            provisional: self.provisional,
+            steps: self.steps,
         }
     }
 
@@ -190,12 +177,8 @@ impl Count<'_> {
     fn end(&mut self, from: Timestamp, start: Date, period: Period) -> (Timestamp, Option<Date>) {
         let day = match period {
             Period::Exact(seconds) => {
-                let span = std::time::Duration::from_secs(seconds.into());
-                return if self.rule.before {
-                    (Timestamp::from_micros(from.as_micros().saturating_sub(micros(span))), None)
-                } else {
-                    (from.plus(span), None)
-                };
+                let span = i64::from(seconds) * 1_000_000 * if self.rule.before { -1 } else { 1 };
+                return (Timestamp::from_micros(from.as_micros().saturating_add(span)), None);
             }
             Period::Civil { .. } => {
                 let day = period.counted(start, self.rule.before).unwrap_or(Date::MAX);
@@ -214,11 +197,9 @@ impl Count<'_> {
     /// So many days on which people work, the first not counted.
     fn working(&mut self, start: Date, days: u16) -> Date {
         let (mut day, mut left) = (start, days);
-        for _ in 0..DAYS_MAX {
-            if left == 0 {
-                break;
-            }
-            day = self.neighbour(day, self.rule.before);
+        while left > 0 {
+            let Some(next) = self.neighbour(day) else { break };
+            day = next;
             let kind = self.look(day);
             if kind.is_worked() {
                 left -= 1;
@@ -232,15 +213,13 @@ impl Count<'_> {
 
     /// The day itself, or the nearest on which people work: later for an end, earlier for a notice.
     fn rolled(&mut self, mut day: Date) -> Date {
-        for _ in 0..DAYS_MAX {
+        loop {
             let kind = self.look(day);
-            if kind.is_worked() {
-                break;
-            }
+            let next = self.neighbour(day).filter(|_| !kind.is_worked());
+            let Some(next) = next else { return day };
             self.step(day, format!("{}: moves on", kind.told()));
-            day = self.neighbour(day, self.rule.before);
+            day = next;
         }
-        day
     }
 
     fn look(&mut self, day: Date) -> Day {
@@ -254,9 +233,9 @@ impl Count<'_> {
         self.place.calendar.day(day)
     }
 
-    fn neighbour(&self, day: Date, back: bool) -> Date {
-        let neighbour = if back { day.yesterday() } else { day.tomorrow() };
-        neighbour.unwrap_or(day)
+    /// The day to look at next; none at the ends of the calendar.
+    fn neighbour(&self, day: Date) -> Option<Date> {
+        if self.rule.before { day.yesterday() } else { day.tomorrow() }.ok()
     }
 
     /// The first instant of a day.
@@ -269,7 +248,7 @@ impl Count<'_> {
 
     /// The end of a day, which is the first instant of the next.
     fn ending(&self, day: Date) -> Timestamp {
-        self.beginning(self.neighbour(day, false))
+        self.beginning(day.tomorrow().unwrap_or(day))
     }
 }
 
@@ -279,10 +258,6 @@ fn held_up(end: Timestamp, from: Timestamp, pauses: &[Pause]) -> Timestamp {
         let begun = pause.from.max(from);
         if begun < end { end.plus(pause.to.since(begun)) } else { end }
     })
-}
-
-fn micros(span: std::time::Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Pauses in order, those that overlap made one.
