@@ -19,8 +19,8 @@ pub const NAMED_SCOPE: &str = "torture";
 /// Every role that a process can have.
 pub const ROLES: [&str; 6] = ["cancellation", "identity", "subscription", "payscore", "wallet", "retention"];
 
-/// Who takes part in the scopes of the load.
-pub(crate) const PARTICIPANTS: [&str; 5] = ["identity", "subscription", "payscore", "wallet", "retention"];
+/// Who takes part in the scopes of the load: everybody but the coordinator.
+pub(crate) const PARTICIPANTS: &[&str] = ROLES.split_at(1).1;
 
 /// What several processes must share.
 const SHARED: [&str; 3] = ["keys", "vault", "messages"];

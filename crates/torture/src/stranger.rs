@@ -5,8 +5,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use messaging::{ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, open_log};
+use participant::contract;
 use prost::bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
+use types::ParticipantName;
 
 use crate::{
     dice::Dice,
@@ -27,9 +29,12 @@ const LISTENS: Duration = Duration::from_secs(2);
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 
 /// The topics on which the parts of an installation speak to each other.
-fn topics() -> Vec<Arc<str>> {
-    let instructions = PARTICIPANTS.iter().map(|name| format!("exeunt.instructions.{name}").into());
-    instructions.chain([Arc::from("exeunt.acknowledgements")]).collect()
+fn topics() -> Result<Vec<Arc<str>>> {
+    let mut topics = vec![Arc::from(contract::ACKNOWLEDGEMENTS)];
+    for name in PARTICIPANTS {
+        topics.push(contract::instructions_topic(&ParticipantName::parse(name)?).into());
+    }
+    Ok(topics)
 }
 
 async fn open(engines: &Engines) -> Result<Arc<dyn EventLog>> {
@@ -41,7 +46,7 @@ async fn open(engines: &Engines) -> Result<Arc<dyn EventLog>> {
 pub(crate) async fn plant(engines: &Engines) -> Result<Vec<String>> {
     let log = open(engines).await?;
     let mut messages = Vec::new();
-    for topic in topics() {
+    for topic in topics()? {
         for _ in 0..PLANTED_EACH {
             messages.push(Message {
                 topic: topic.clone(),
@@ -60,7 +65,7 @@ pub(crate) async fn plant(engines: &Engines) -> Result<Vec<String>> {
 /// Sends records of one topic again, in another order.
 pub(crate) async fn repeat(engines: &Engines, dice: &mut Dice) -> Result<()> {
     let log = open(engines).await?;
-    let topics = topics();
+    let topics = topics()?;
     let topic = topics[dice.place(topics.len())].clone();
     let name = format!("stranger-{}", types::fresh_uuid().simple());
     let subscription = Subscription { group: name.clone().into(), member: name.into(), topics: vec![topic] };
