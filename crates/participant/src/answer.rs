@@ -1,6 +1,7 @@
 //! What a participant answers.
 
-use proto::participant::v1::{Failure, Kept, Outcome, Waiting};
+use proto::participant::v1::{Failure, Kept, Outcome, QuoteItem, Waiting};
+use types::Timestamp;
 
 /// What became of an instruction.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,19 +60,35 @@ pub struct Step<E> {
     pub events: Vec<E>,
     /// The answer.
     pub answer: Answer,
+    /// FREEZE: until when it can be taken back without loss, where that is earlier than EXECUTE.
+    pub undo_until: Option<Timestamp>,
+    /// UNDO: what could not be taken back, and what the subject must do themselves.
+    pub remaining: Vec<QuoteItem>,
 }
 
 impl<E> Step<E> {
     /// Facts and the answer to them.
     #[must_use]
     pub fn new(events: Vec<E>, answer: Answer) -> Self {
-        Self { events, answer }
+        Self { events, answer, undo_until: None, remaining: Vec::new() }
     }
 
     /// Nothing, successfully.
     #[must_use]
     pub fn nothing_to_do() -> Self {
-        Self { events: Vec::new(), answer: Answer::NothingToDo }
+        Self::new(Vec::new(), Answer::NothingToDo)
+    }
+
+    /// Of a FREEZE: it can be taken back without loss until then, not longer.
+    #[must_use]
+    pub fn undo_until(self, until: Timestamp) -> Self {
+        Self { undo_until: Some(until), ..self }
+    }
+
+    /// Of an UNDO: this could not be taken back, or is left for the subject to do.
+    #[must_use]
+    pub fn remaining(self, remaining: Vec<QuoteItem>) -> Self {
+        Self { remaining, ..self }
     }
 }
 

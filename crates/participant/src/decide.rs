@@ -212,6 +212,8 @@ impl<'a, P: Participant> Draft<'a, P> {
                 || self.digest_of(&case.cancellation),
                 |instruction| instruction.assessment_digest.clone(),
             ),
+            undo_until: step.undo_until.map(Timestamp::to_proto),
+            remaining: step.remaining,
             ..self.blank(case, revision, outcome)
         };
         match step.answer {
