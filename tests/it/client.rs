@@ -45,7 +45,10 @@ impl Client {
 
     pub async fn get(&self, cancellation_id: &str) -> can::Cancellation {
         let got = surely(async || {
-            let request = can::GetCancellationRequest { cancellation_id: cancellation_id.to_owned() };
+            let request = can::GetCancellationRequest {
+                cancellation_id: cancellation_id.to_owned(),
+                ..Default::default()
+            };
             self.cancellation.clone().get_cancellation(request).await
         });
         got.await.cancellation.unwrap()
@@ -124,7 +127,8 @@ impl Client {
 
     pub async fn receipt(&self, cancellation_id: &str) -> can::GetReceiptResponse {
         surely(async || {
-            let request = can::GetReceiptRequest { cancellation_id: cancellation_id.to_owned() };
+            let request =
+                can::GetReceiptRequest { cancellation_id: cancellation_id.to_owned(), ..Default::default() };
             self.cancellation.clone().get_receipt(request).await
         })
         .await

@@ -58,7 +58,7 @@ async fn while_the_log_is_away_a_bounded_backlog_is_accepted_and_all_of_it_compl
     let (n, id) = accepted[0].clone();
     assert_eq!(client.get(&id).await.state(), State::Assessing);
     assert_eq!(request(&stage, n, &subjects[n]).await.unwrap().cancellation_id, id);
-    let watch = can::WatchCancellationRequest { cancellation_id: id.clone() };
+    let watch = can::WatchCancellationRequest { cancellation_id: id.clone(), ..Default::default() };
     let mut changes = client.cancellation.clone().watch_cancellation(watch).await.unwrap().into_inner();
     assert_eq!(changes.message().await.unwrap().unwrap().cancellation.unwrap().cancellation_id, id);
 

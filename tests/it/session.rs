@@ -142,7 +142,7 @@ async fn a_whole_account_is_left(engines: Engines) {
     client.payscore.clone().record_collection(collected).await.unwrap();
 
     confirm(&client, &installation, &subject_id, &id).await;
-    let watch = can::WatchCancellationRequest { cancellation_id: id.clone() };
+    let watch = can::WatchCancellationRequest { cancellation_id: id.clone(), ..Default::default() };
     let mut changes = client.cancellation.clone().watch_cancellation(watch).await.unwrap().into_inner();
     let waits = |cancellation: &can::Cancellation| {
         cancellation.participants.iter().any(|it| it.name == "subscription" && it.waiting.is_some())
@@ -376,7 +376,7 @@ async fn every_bad_field_is_named_at_once_and_what_is_unknown_is_not_found() {
         details.bad_request().unwrap().field_violations.iter().map(|it| it.field.as_str()).collect();
     assert_eq!(fields, ["request_id", "subject_id", "scope"]);
 
-    let unknown = can::GetCancellationRequest { cancellation_id: "can_0".into() };
+    let unknown = can::GetCancellationRequest { cancellation_id: "can_0".into(), ..Default::default() };
     let refused = client.cancellation.clone().get_cancellation(unknown).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
     let nobody = can::RequestCancellationRequest {

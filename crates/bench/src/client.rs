@@ -69,7 +69,10 @@ impl Client {
         };
         let answer = self.cancellation.request_cancellation(request).await.context("RequestCancellation")?;
         let cancellation = answer.into_inner().cancellation.context("no cancellation was answered")?;
-        let request = pb::WatchCancellationRequest { cancellation_id: cancellation.cancellation_id.clone() };
+        let request = pb::WatchCancellationRequest {
+            cancellation_id: cancellation.cancellation_id.clone(),
+            ..Default::default()
+        };
         let changes = self.cancellation.watch_cancellation(request).await.context("WatchCancellation")?;
         Ok(Watch { id: cancellation.cancellation_id, changes: changes.into_inner() })
     }
@@ -109,7 +112,8 @@ impl Client {
     /// Makes sure that the cancellation's receipt proves what it must.
     pub async fn prove(&mut self, cancellation_id: &str) -> Result<()> {
         let keys = self.cancellation.get_keys(pb::GetKeysRequest {}).await.context("GetKeys")?.into_inner();
-        let request = pb::GetReceiptRequest { cancellation_id: cancellation_id.to_owned() };
+        let request =
+            pb::GetReceiptRequest { cancellation_id: cancellation_id.to_owned(), ..Default::default() };
         let answer = self.cancellation.get_receipt(request).await.context("GetReceipt")?.into_inner();
         let receipt = cancellation::receipt::verify(&answer.receipt_jws, &JwkSet::parse(&keys.jwks_json)?)?;
         ensure!(receipt.cancellation_id == cancellation_id, "the receipt is another cancellation's");

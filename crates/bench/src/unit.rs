@@ -88,7 +88,7 @@ mod tests {
     fn all_units_and_nobody_else_take_part_in_the_fan_out_and_none_waits() {
         let roster = Roster::parse(&roster()).unwrap();
         let selection = roster.select(&Scope::Named(SCOPE.into())).unwrap();
-        assert!(selection.gates_none);
+        assert_eq!(selection.gates_none, Some(true));
         assert_eq!(selection.entries.len(), UNITS);
         assert!(selection.entries.iter().all(|entry| entry.after.is_empty()));
         assert!(selection.entries.iter().map(|entry| &entry.name).eq(&names()));

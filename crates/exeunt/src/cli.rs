@@ -66,6 +66,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Identify(flags) => identity::identify(&servers()?, flags, output).await,
         Command::Confirm(flags) => calls::confirm(&servers()?, flags, output).await,
         Command::Revoke(flags) => calls::revoke(&servers()?, flags, output).await,
+        Command::CaseToken(flags) => calls::case_token(&servers()?, flags, output).await,
         Command::Receipt(flags) => calls::receipt(&servers()?, flags, output).await,
         Command::Keys => calls::keys(&servers()?, output).await,
         Command::Topics { command } => match command {

@@ -3,6 +3,7 @@
 mod engines;
 mod guest;
 mod keyring;
+mod packs;
 mod part;
 mod readiness;
 mod role;
@@ -26,6 +27,8 @@ use types::{Clock, ParticipantName, SystemClock};
 
 pub(crate) use engines::log_options;
 pub use guest::Guest;
+pub use packs::PacksError;
+pub(crate) use packs::packs;
 use part::{Cause, Part};
 pub use role::{Role, UnknownRole};
 use services::Composed;
@@ -80,6 +83,9 @@ pub enum StartError {
     /// The roster is wrong.
     #[error("the roster cannot be used")]
     Roster(#[from] RosterError),
+    /// The policy packs cannot be used.
+    #[error("the policy packs cannot be used")]
+    Packs(#[from] PacksError),
     /// The data directory cannot be had.
     #[error(transparent)]
     DataDir(#[from] LockedError),
@@ -221,11 +227,13 @@ pub async fn start(config: Config, overrides: Overrides) -> Result<Running, Star
         return Err(StartError::LogOfOneProcess(roles));
     }
     let roster = roster(config.roster.as_deref())?;
+    let packs = packs(config.policy.as_deref(), &config.cooling_off)?;
     let lock = DataDirLock::acquire(&config.data_dir)?;
     let (address, grace) = (config.listen, config.shutdown_grace);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
     let Composed { server, parts, watched, engines } =
-        services::build(config, roles, roster, clock, overrides.guests, overrides.before_log).await?;
+        services::build(config, roles, (roster, packs), clock, overrides.guests, overrides.before_log)
+            .await?;
     let bound = server.bind(address).await?;
     let health = bound.health();
     readiness::begin(&health, &watched).await;

@@ -4,11 +4,12 @@
 mod follow;
 mod live;
 mod play;
+mod revoke;
 mod services;
 mod setting;
 mod story;
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
 use proto::cancellation::v1 as pb;
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ struct Reached {
     verified: bool,
 }
 
-/// Plays it. Succeeds only when the receipt verifies.
+/// Plays it. Succeeds only when it ends as it should: with a receipt that verifies, or revoked.
 ///
 /// # Errors
 /// [`Failure`] at the first thing that goes otherwise than it should.
@@ -47,7 +48,7 @@ pub async fn run(flags: args::Demo, servers: Vec<Server>, output: &Output) -> Re
     let mut reached = Reached::default();
     let story = Story::new(*output, json);
     let played = tokio::select! {
-        played = stage(&story, servers, &flags.messages, &mut reached) => played,
+        played = stage(&story, servers, &flags, &mut reached) => played,
         _ = tokio::signal::ctrl_c() => Err(Failure::plain("interrupted")),
     };
     let elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -63,19 +64,20 @@ pub async fn run(flags: args::Demo, servers: Vec<Server>, output: &Output) -> Re
 async fn stage(
     story: &Story,
     servers: Vec<Server>,
-    messages: &Path,
+    flags: &args::Demo,
     reached: &mut Reached,
 ) -> Result<(), Failure> {
     if servers.is_empty() {
-        return own_stage(story, reached).await;
+        return own_stage(story, flags.scenario, reached).await;
     }
     let servers = Servers::from(servers);
-    story.opening_at(messages);
-    Play::new(Services::connect(&servers).await?, story, messages.into(), reached).play().await
+    story.opening_at(&flags.messages);
+    let services = Services::connect(&servers).await?;
+    Play::new(services, story, flags.messages.clone(), reached).play(flags.scenario).await
 }
 
 /// Sets the stage, plays, and clears it away.
-async fn own_stage(story: &Story, reached: &mut Reached) -> Result<(), Failure> {
+async fn own_stage(story: &Story, scenario: args::Scenario, reached: &mut Reached) -> Result<(), Failure> {
     let home = tempfile::Builder::new()
         .prefix("exeunt-demo-")
         .tempdir()
@@ -91,7 +93,7 @@ async fn own_stage(story: &Story, reached: &mut Reached) -> Result<(), Failure> 
     story.opening(&server, home.path());
     let services = Services::connect(&vec![Server::of_all(server)].into()).await?;
     let messages = compose::messages_directory(home.path());
-    let played = Play::new(services, story, messages, reached).play().await;
+    let played = Play::new(services, story, messages, reached).play(scenario).await;
     running.shutdown();
     let ended =
         running.join().await.map_err(|error| Failure::local("the services did not stop in order", error));

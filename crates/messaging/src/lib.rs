@@ -17,6 +17,7 @@ mod murmur2;
 mod namespace;
 mod open;
 mod relay;
+mod timers;
 mod together;
 mod topics;
 
@@ -38,5 +39,6 @@ pub use log::{Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Re
 pub use murmur2::partition_of;
 pub use open::{LogOptions, open_log, open_log_with};
 pub use relay::{Publish, RELAY, Relay};
+pub use timers::{Fire, fire_due, run_timers};
 pub use together::{RunError, run_together};
 pub use topics::{Remedy, TopicDifference, TopicSetting, TopicSettings, TopicSpec};

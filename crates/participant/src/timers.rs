@@ -1,9 +1,11 @@
 //! Timers that fell due. Firing one is idempotent: what it makes happen is decided over the account
 //! as it is, and the timer goes in the same transaction.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use event_store::{Recorded, TimerChange};
+use async_trait::async_trait;
+use event_store::{Recorded, Timer, TimerChange};
+use messaging::Fire;
 use tokio_util::sync::CancellationToken;
 use types::{SubjectId, Timestamp};
 
@@ -13,60 +15,27 @@ use crate::{
     accounts::ATTEMPTS_MAX,
 };
 
-/// How many timers are fired in one round.
-const TIMERS_PER_ROUND: usize = 100;
-
-/// How many that cannot be fired are looked past, at the most.
-const STUCK_MAX: usize = 100_000;
-
-/// How late a timer may fire, at the most, while nothing is wrong.
-const INTERVAL: Duration = Duration::from_millis(500);
-
 /// Fires what is due by the service's clock, at most 100 timers; says how many it fired. One that
 /// cannot be fired stands in no other's way.
 ///
 /// # Errors
 /// [`AccountError`] of the first that could not be fired; it stays due.
 pub async fn fire_due<P: Participant>(accounts: &Accounts<P>) -> Result<usize, AccountError> {
-    let round = fire_round(accounts, 0).await?;
-    round.failed.map_or(Ok(round.fired), Err)
+    messaging::fire_due(accounts.store(), &*accounts.clock, accounts).await
 }
 
-/// What came of a round.
-struct Round {
-    fired: usize,
-    /// How many cannot be fired as things are.
-    stuck: usize,
-    /// Why the first of those is due still that should have been fired.
-    failed: Option<AccountError>,
-    /// Whether more may be due than were looked at.
-    more: bool,
-}
+#[async_trait]
+impl<P: Participant> Fire for Accounts<P> {
+    type Error = AccountError;
 
-/// Fires what is due. Those that could not be fired before are the earliest, so that a round looks
-/// so many further.
-async fn fire_round<P: Participant>(accounts: &Accounts<P>, stuck: usize) -> Result<Round, AccountError> {
-    let limit = TIMERS_PER_ROUND + stuck.min(STUCK_MAX);
-    let due = accounts.store().due_timers(accounts.now(), limit).await?;
-    let mut round = Round { fired: 0, stuck: 0, failed: None, more: due.len() == limit };
-    for timer in &due {
-        let fired = match SubjectId::parse(timer.stream.as_str()) {
-            Ok(subject) => fire(accounts, &subject, &timer.kind).await,
-            Err(_) => Err(AccountError::NotFound),
-        };
-        match fired {
-            Ok(fired) => round.fired += usize::from(fired),
-            Err(error) => {
-                // What passes by itself is tried again in its place.
-                round.stuck += usize::from(!matches!(
-                    error,
-                    AccountError::Conflict | AccountError::Busy | AccountError::Store(_)
-                ));
-                round.failed.get_or_insert(error);
-            }
-        }
+    async fn fire(&self, timer: &Timer) -> Result<bool, AccountError> {
+        let subject = SubjectId::parse(timer.stream.as_str()).map_err(|_| AccountError::NotFound)?;
+        fire(self, &subject, &timer.kind).await
     }
-    Ok(round)
+
+    fn passes(error: &AccountError) -> bool {
+        matches!(error, AccountError::Conflict | AccountError::Busy | AccountError::Store(_))
+    }
 }
 
 /// Fires a subject's timer if, by the account's own facts, it is due; and clears it, unless what it
@@ -115,30 +84,5 @@ fn stands<P: Participant>(
 
 /// Fires timers until told to stop.
 pub(crate) async fn run<P: Participant>(accounts: Accounts<P>, shutdown: CancellationToken) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut stuck = 0;
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        loop {
-            let round = match fire_round(&accounts, stuck).await {
-                Ok(round) => round,
-                Err(error) => {
-                    tracing::warn!(%error, "timers could not be read");
-                    break;
-                }
-            };
-            if let Some(error) = &round.failed {
-                let error = error as &dyn std::error::Error;
-                tracing::warn!(error, stuck = round.stuck, "timers could not be fired; they stay due");
-            }
-            stuck = round.stuck;
-            if !round.more || round.fired == 0 || shutdown.is_cancelled() {
-                break;
-            }
-        }
-    }
+    messaging::run_timers(accounts.store(), &*accounts.clock, &accounts, shutdown).await;
 }

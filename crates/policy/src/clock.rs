@@ -73,6 +73,8 @@ pub struct Reckoning {
     pub extension_notice: Option<Timestamp>,
     /// The rule that sets `due`.
     pub rule: String,
+    /// Whether that rule stands still while the subject is waited for.
+    pub pauses: bool,
     /// Whether a year was counted whose holidays are not announced yet.
     pub provisional: bool,
     /// How it was counted, rule by rule.
@@ -168,6 +170,7 @@ impl Count<'_> {
             opens,
             extension_notice,
             rule: rule.id.clone(),
+            pauses: rule.pauses,
             provisional: self.provisional,
             steps: self.steps,
         }

@@ -44,6 +44,13 @@ impl Pack {
             says.push_str(&format!("; refused for {}", again.refused_for.join(", ")));
         }
         add("re-registration".into(), says, &again.authority);
+        let drift = &self.drift;
+        let says = format!(
+            "asked again when an amount differs by more than {} minor units, a date by more than {} days, \
+             or something is new",
+            drift.money_minor_units_max, drift.days_max
+        );
+        add("changed facts".into(), says, &drift.authority);
         Some(all)
     }
 }
@@ -62,7 +69,7 @@ fn of_scope(scope: &ScopeRules) -> Vec<Explained> {
     let factors = format!("{login}; factors verified: {}", scope.factors);
     let cooling = &scope.cooling_off;
     let cooling_off = format!("{}, an operator may make it {} at most", cooling.period, cooling.longest);
-    let offers: Vec<String> = scope.offers.iter().map(|offer| format!("{offer:?}").to_lowercase()).collect();
+    let offers: Vec<String> = scope.offers.iter().map(ToString::to_string).collect();
     let offers = if offers.is_empty() { "none".to_owned() } else { offers.join(", ") };
     vec![
         say("gates", gates.to_owned(), &scope.authority),

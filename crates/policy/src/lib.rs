@@ -18,7 +18,8 @@ pub use clock::{Clock, ClockRule, Pause, Reckoning, Step};
 pub use explain::Explained;
 pub use fault::{Fault, PolicyError};
 pub use pack::{
-    Authority, CoolingOff, Evidence, Gates, Notice, Offer, Pack, ReRegistration, Refunds, ScopeRules, Tier,
+    Authority, CoolingOff, Drift, Evidence, Gates, Notice, Offer, Pack, ReRegistration, Refunds, ScopeRules,
+    Tier,
 };
 pub use packs::{Files, Packs};
 pub use period::Period;

@@ -1,6 +1,6 @@
 //! One jurisdiction's rules.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -97,13 +97,45 @@ pub enum Offer {
     Partial,
 }
 
-/// Time in which a confirmed cancellation can be revoked.
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pause => "pause",
+            Self::Downgrade => "downgrade",
+            Self::Partial => "partial",
+        })
+    }
+}
+
+/// Time in which a confirmed cancellation can be revoked. It is counted exactly, a day as 24 hours, so
+/// that nobody gets less of it than somebody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoolingOff {
     /// How long.
     pub period: Period,
     /// How long an operator may make it.
     pub longest: Period,
+    /// Whose rule it is.
+    pub authority: Authority,
+}
+
+impl CoolingOff {
+    /// How long.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        // A pack with any other period is not read.
+        self.period.exact().unwrap_or_default()
+    }
+}
+
+/// How far what would happen may differ from what was accepted before it is accepted anew.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// Of an amount, in minor units of its currency.
+    pub money_minor_units_max: u64,
+    /// Of a date.
+    pub days_max: u32,
     /// Whose rule it is.
     pub authority: Authority,
 }
@@ -187,6 +219,8 @@ pub struct Pack {
     pub refunds: Refunds,
     /// Whether somebody may come back.
     pub re_registration: ReRegistration,
+    /// What is accepted anew.
+    pub drift: Drift,
     pub(crate) time_zone: TimeZone,
     pub(crate) calendar: Calendar,
 }

@@ -6,7 +6,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::Deserialize;
 
 use crate::{
-    Authority, Calendar, Clock, ClockRule, CoolingOff, Fault, Gates, Notice, Offer, Pack, Period,
+    Authority, Calendar, Clock, ClockRule, CoolingOff, Drift, Fault, Gates, Notice, Offer, Pack, Period,
     PolicyError, ReRegistration, Refunds, ScopeRules, pack::OTHER, read::Reader,
 };
 
@@ -83,6 +83,39 @@ impl Packs {
         if faults.is_empty() { Ok(Self(packs)) } else { Err(PolicyError { faults }) }
     }
 
+    /// Lengthens cooling-off where packs leave room for that, as `<scope>=<period>` each. None gets
+    /// shorter.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with everything that is wrong, more than a pack allows among it.
+    pub fn with_cooling_off<S: AsRef<str>>(mut self, asked: &[S]) -> Result<Self, PolicyError> {
+        let mut faults = Vec::new();
+        for asked in asked.iter().map(AsRef::as_ref) {
+            let mut reader = Reader::new("cooling_off", &mut faults);
+            let (kind, text) = asked.split_once('=').unwrap_or((asked, ""));
+            let Some(period) = reader.parsed::<Period>(kind, text) else { continue };
+            let mut scopes: Vec<_> = self
+                .0
+                .values_mut()
+                .filter_map(|pack| Some((&pack.id, pack.scopes.get_mut(kind)?)))
+                .filter(|(_, scope)| !scope.cooling_off.longest.is_zero())
+                .collect();
+            if scopes.is_empty() {
+                reader.fault(kind, "is no scope in which a pack leaves room for it");
+            }
+            for (pack, scope) in &mut scopes {
+                let rule = &mut scope.cooling_off;
+                if period.exact().is_none_or(|asked| Some(asked) > rule.longest.exact()) {
+                    reader
+                        .fault(kind, &format!("{period} is more than {}, which {pack} allows", rule.longest));
+                } else if period.exact() > rule.period.exact() {
+                    rule.period = period;
+                }
+            }
+        }
+        if faults.is_empty() { Ok(self) } else { Err(PolicyError { faults }) }
+    }
+
     /// The pack of that id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Pack> {
@@ -138,6 +171,7 @@ struct Written {
     notices: BTreeMap<String, WrittenNotice>,
     refunds: Option<WrittenRefunds>,
     re_registration: Option<WrittenReRegistration>,
+    drift: Option<Drift>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -246,6 +280,7 @@ impl Written {
             notices: both(self.notices, &below.notices),
             refunds: self.refunds.or_else(|| below.refunds.clone()),
             re_registration: self.re_registration.or_else(|| below.re_registration.clone()),
+            drift: self.drift.or_else(|| below.drift.clone()),
             ..self
         }
     }
@@ -275,9 +310,11 @@ impl Written {
             let WrittenReRegistration { allowed, refused_for, authority, .. } = it;
             Some(ReRegistration { allowed, wait, refused_for, authority })
         });
-        for (name, missing) in
-            [("refunds", refunds.is_none()), ("re_registration", re_registration.is_none())]
-        {
+        for (name, missing) in [
+            ("refunds", refunds.is_none()),
+            ("re_registration", re_registration.is_none()),
+            ("drift", self.drift.is_none()),
+        ] {
             if missing {
                 reader.fault(name, "cannot be had, neither here nor in what this extends");
             }
@@ -293,6 +330,7 @@ impl Written {
             notices,
             refunds: refunds?,
             re_registration: re_registration?,
+            drift: self.drift?,
             time_zone: zone?,
             calendar: calendar?,
         })
@@ -365,6 +403,11 @@ impl WrittenScope {
         let (period, longest): (Period, Period) = (period?, longest?);
         if self.gates == Gates::None && !longest.is_zero() {
             reader.fault(&at, "nobody confirms what has no gates, so there is no time to think again");
+        }
+        match (period.exact(), longest.exact()) {
+            (Some(period), Some(longest)) if period <= longest => {}
+            (Some(_), Some(_)) => reader.fault(&at, "is longer than it may be made"),
+            _ => reader.fault(&at, "is counted in days or hours, not by a calendar"),
         }
         let cooling_off = CoolingOff { period, longest, authority: self.cooling_off.authority };
         let Self { gates, login, factors, offers, authority, .. } = self;

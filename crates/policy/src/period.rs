@@ -1,6 +1,6 @@
 //! How long something takes.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::{Span, civil::Date};
 
@@ -48,6 +48,16 @@ impl Period {
     #[must_use]
     pub fn is_zero(self) -> bool {
         matches!(self, Self::Exact(0) | Self::Working(0) | Self::Civil { years: 0, months: 0, days: 0 })
+    }
+
+    /// How long it always is, a day counted as 24 hours. `None` for months, years and working days.
+    #[must_use]
+    pub fn exact(self) -> Option<Duration> {
+        match self {
+            Self::Exact(seconds) => Some(Duration::from_secs(u64::from(seconds))),
+            Self::Civil { years: 0, months: 0, days } => Some(Duration::from_hours(u64::from(days) * 24)),
+            Self::Civil { .. } | Self::Working(_) => None,
+        }
     }
 
     /// The day on which civil time ends, or began when it is counted back. `None` for what is not civil time,

@@ -155,6 +155,10 @@ pub struct Config {
     pub topics: Topics,
     /// The roster's file; none means the embedded one.
     pub roster: Option<PathBuf>,
+    /// A folder with policy packs that go before the embedded ones, if there is any.
+    pub policy: Option<PathBuf>,
+    /// Where cooling-off is longer than the packs say: `<scope>=<period>`.
+    pub cooling_off: Vec<String>,
     /// Who this process is among the members of its groups, stable over restarts.
     pub member_id: String,
     /// Whether one signature may cover several acknowledgements.
@@ -192,6 +196,8 @@ impl Config {
             event_log: places::event_log(&mut reader, &data_dir),
             topics: topics(&mut reader),
             roster: roster(&mut reader),
+            policy: policy(&mut reader),
+            cooling_off: reader.words("cooling_off"),
             member_id: member_id(&mut reader),
             batched_signatures: reader.truth("batched_signatures"),
             log: log(&mut reader),
@@ -254,6 +260,14 @@ fn listen(reader: &mut Reader) -> SocketAddr {
         );
     }
     address
+}
+
+fn policy(reader: &mut Reader) -> Option<PathBuf> {
+    let path = reader.path("policy")?;
+    if !path.is_dir() {
+        reader.fault("policy", "must be a folder that exists");
+    }
+    Some(path)
 }
 
 fn roster(reader: &mut Reader) -> Option<PathBuf> {

@@ -176,7 +176,10 @@ impl Client {
     /// As [`Client::surely`].
     pub async fn get(&self, cancellation_id: &str) -> Result<can::Cancellation> {
         let got = self.surely("cancellation", |channel| {
-            let request = can::GetCancellationRequest { cancellation_id: cancellation_id.to_owned() };
+            let request = can::GetCancellationRequest {
+                cancellation_id: cancellation_id.to_owned(),
+                ..Default::default()
+            };
             async move { CancellationServiceClient::new(channel).get_cancellation(request).await }
         });
         got.await?.answer.cancellation.context("no cancellation was answered")
@@ -260,7 +263,8 @@ impl Client {
     /// As [`Client::surely`].
     pub async fn receipt(&self, cancellation_id: &str) -> Result<String> {
         let got = self.surely("cancellation", |channel| {
-            let request = can::GetReceiptRequest { cancellation_id: cancellation_id.to_owned() };
+            let request =
+                can::GetReceiptRequest { cancellation_id: cancellation_id.to_owned(), ..Default::default() };
             async move { CancellationServiceClient::new(channel).get_receipt(request).await }
         });
         Ok(got.await?.answer.receipt_jws)

@@ -268,6 +268,7 @@ impl Handler for Acknowledgements {
                 let (signed, said) = &**answer;
                 let outcome = self.acknowledge(case, signed, said, streams, now)?;
                 decision.listings.extend(outcome.listing);
+                decision.timers.extend(outcome.timer);
                 if outcome.closes_subject {
                     let subject = streams::of_subject(&case.request.subject);
                     let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: id.to_string() });

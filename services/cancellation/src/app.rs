@@ -7,6 +7,7 @@ use event_store::{Append, AppendError, Expected, Guard, ListQuery, Metadata, Sto
 use keys::{Secret, Vault, VerificationClaims};
 use messaging::Backlog;
 use participant::RequestClaim;
+use policy::Packs;
 use proto::cancellation::v1 as pb;
 use types::{Caller, CancellationId, Scope, SubjectId, Tenant, Timestamp, fresh_uuid};
 
@@ -15,8 +16,8 @@ use crate::{
     domain::{Case, Command, Phase, Rejection, Request, Token},
     error::Error,
     participant_keys::ParticipantKeys,
-    receipt,
-    shell::{Outcome, Shell},
+    receipt, rules,
+    shell::{self, Outcome, Shell},
     streams::{self, Folded, Subject},
     watch::Watchers,
     wire,
@@ -53,6 +54,7 @@ pub(crate) struct Cancellations {
     pub(crate) store: Store,
     pub(crate) shell: Shell,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) packs: Arc<Packs>,
     pub(crate) participant_keys: Arc<ParticipantKeys>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) secret: Arc<Secret>,
@@ -95,12 +97,14 @@ impl Cancellations {
         let Some(selection) = self.roster.select(&new.scope) else {
             return Err(Rejection::NothingToCancel.into());
         };
-        let roster = self.participant_keys.complete(selection.entries).map_err(Error::KeysUnknown)?;
+        let entries = selection.entries.clone();
+        let roster = self.participant_keys.complete(entries).map_err(Error::KeysUnknown)?;
         let id = CancellationId::mint(fresh_uuid());
         let sealed_reason = self.seal(&id, new.reason).await?;
         for _ in 0..ATTEMPTS_MAX {
             let (subject, version) = self.subject(&new.subject).await?;
             let at = self.shell.clock.now();
+            let rules = rules::rules(&self.packs, &selection, &new.scope, &subject.region, at);
             let request = Request {
                 id: id.clone(),
                 subject: new.subject.clone(),
@@ -108,8 +112,9 @@ impl Cancellations {
                 edition: subject.edition,
                 scope: new.scope.clone(),
                 roster: roster.clone(),
-                gates_none: selection.gates_none,
-                tokens_required: selection.tokens_required,
+                gates_none: rules.gates_none,
+                tokens_required: rules.tokens_required,
+                terms: rules.terms,
                 channel: new.channel.clone(),
                 sealed_reason: sealed_reason.clone(),
                 at,
@@ -187,6 +192,29 @@ impl Cancellations {
         self.execute(change, |now| Command::Revoke { sealed_reason: sealed_reason.clone(), now }).await
     }
 
+    /// Lets happen to it what is due by itself; nothing when it is past that. Its timer stands afterwards
+    /// where its own facts have it.
+    ///
+    /// False when nothing was due.
+    pub(crate) async fn wake(&self, id: &CancellationId) -> Result<bool, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (case, version) = self.load(id).await?;
+            let at = self.shell.clock.now();
+            let outcome = self.shell.carry_out(Some(case), Command::Wake { now: at }, at)?;
+            let mut append = self.to_append(&outcome, id, version, &crate::NAME.into(), "");
+            append.timers = outcome.state.as_deref().map(shell::timer).into_iter().collect();
+            if outcome.events.is_empty() {
+                append.guards.push(Guard { stream: streams::of_case(id), version });
+            }
+            match self.store.append(append).await {
+                Ok(_) => return Ok(!outcome.events.is_empty()),
+                Err(AppendError::Conflict(_)) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(Error::Conflict)
+    }
+
     /// Ends one that another has left nothing to end of; nothing when it is past that.
     pub(crate) async fn expire(&self, id: &CancellationId, by: &CancellationId) -> Result<(), Error> {
         let caller = Caller { tenant: Tenant::local(), name: crate::NAME.into(), roles: Vec::new() };
@@ -259,7 +287,11 @@ impl Cancellations {
         cause: &str,
     ) -> Append {
         let metadata = metadata(actor.clone(), cause, id.as_str());
-        let mut append = Append { listings: outcome.listing.iter().cloned().collect(), ..Append::default() };
+        let mut append = Append {
+            listings: outcome.listing.iter().cloned().collect(),
+            timers: outcome.timer.iter().cloned().collect(),
+            ..Append::default()
+        };
         if !outcome.events.is_empty() {
             append.streams.push(StreamAppend {
                 stream: streams::of_case(id),

@@ -38,7 +38,7 @@ impl Follow for Closing {
 
 impl Closing {
     async fn expire_others(&self, subject: &str, by: &CancellationId) -> Result<(), Error> {
-        let open = [Phase::Assessing, Phase::Blocked, Phase::AwaitingConfirmation];
+        let open = [Phase::Assessing, Phase::Blocked, Phase::AwaitingConfirmation, Phase::CoolingOff];
         let mut query = ListQuery {
             list: CANCELLATIONS.into(),
             owner: Some(subject.into()),

@@ -3,9 +3,12 @@
 //! `decide` says which facts a command adds or why it is refused, `evolve` applies one fact. Neither
 //! knows a clock, randomness, IO or a participant by name.
 
+mod cooling;
 mod decide;
 mod evolve;
+mod revoke;
 mod state;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +17,7 @@ use std::sync::Arc;
 pub use decide::{Rejection, decide};
 pub use evolve::evolve;
 pub use state::{Case, Entry, Phase, Progress, State, Want};
+pub use terms::{CaseClock, Difference, DifferenceKind, DriftLimits, Terms};
 use types::{CancellationId, Edition, ParticipantName, Scope, SubjectId, Timestamp};
 
 /// A SHA-256.
@@ -110,6 +114,8 @@ pub struct Answer {
     pub blocked: bool,
     /// Whether the assessment given says that it cannot be asked at all.
     pub rejected: bool,
+    /// Of a FREEZE: until when it can be taken back without loss.
+    pub undo_until: Option<Timestamp>,
     /// When it was given.
     pub at: Timestamp,
     /// The whole.
@@ -135,6 +141,8 @@ pub struct Request {
     pub gates_none: bool,
     /// How many tokens a confirmation needs.
     pub tokens_required: u32,
+    /// The rules that it stands under; those of before there were packs have none.
+    pub terms: Terms,
     /// Where it came in.
     pub channel: String,
     /// Why, sealed; empty where nothing was said.
@@ -167,6 +175,23 @@ pub enum Command {
     Quote {
         /// The digest.
         digest: Digest,
+        /// When.
+        now: Timestamp,
+    },
+    /// Everything was assessed again after cooling-off: this is the quote now, and in this it differs
+    /// from the accepted one.
+    Recheck {
+        /// Its digest.
+        digest: Digest,
+        /// The differences.
+        differences: Vec<Difference>,
+        /// When.
+        now: Timestamp,
+    },
+    /// Time has passed: what is due by itself happens.
+    Wake {
+        /// What time it is.
+        now: Timestamp,
     },
     /// Ask everybody again.
     Reassess,
@@ -219,11 +244,16 @@ pub enum Event {
     /// A participant answered.
     Acknowledged(Arc<Answer>),
     /// All have assessed, and something blocks.
-    Blocked,
+    Blocked {
+        /// When.
+        at: Timestamp,
+    },
     /// All have assessed, and nothing blocks.
     Quoted {
         /// The quote's digest.
         digest: Digest,
+        /// When.
+        at: Timestamp,
     },
     /// The subject accepted.
     Confirmed {
@@ -231,6 +261,22 @@ pub enum Event {
         digest: Digest,
         /// The tokens used up.
         token_ids: Vec<String>,
+        /// Until when it can be revoked, where there is cooling-off.
+        cooling_off_until: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The time to think again is over.
+    CooledOff {
+        /// When.
+        at: Timestamp,
+    },
+    /// What would be done is not quite what was accepted.
+    Drifted {
+        /// The digest of the quote as it is now.
+        digest: Digest,
+        /// In what.
+        differences: Vec<Difference>,
         /// When.
         at: Timestamp,
     },
@@ -241,9 +287,16 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// The subject wanted it no more.
-    Revoked {
+    /// The subject wants it no more, and what was suspended is being taken back.
+    Revoking {
         /// Why, sealed.
+        sealed_reason: Arc<[u8]>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The subject wanted it no more, and nothing of it is left to take back.
+    Revoked {
+        /// Why, sealed; empty where that was recorded before.
         sealed_reason: Arc<[u8]>,
         /// When.
         at: Timestamp,

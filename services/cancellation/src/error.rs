@@ -8,7 +8,7 @@ use service_kit::{BadRequest, RETRY_AFTER, RETRY_BEHIND_AFTER, Refusal};
 use tonic::{Code, Status};
 use types::{CancellationId, ParticipantName};
 
-use crate::domain::Rejection;
+use crate::{case_token::CaseTokenError, domain::Rejection};
 
 /// A call that is refused.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum Error {
     /// A verification token that is none of ours.
     #[error("a verification token does not hold")]
     TokenInvalid(#[source] keys::TokenError),
+    /// A case token that is none of ours, or holds no more.
+    #[error("the case token does not hold: {0}")]
+    CaseToken(#[source] CaseTokenError),
     /// Who must acknowledge has not announced its key yet.
     #[error("no key is known yet of {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     KeysUnknown(Vec<ParticipantName>),
@@ -101,6 +104,10 @@ impl From<Error> for Status {
                 refuse(Code::AlreadyExists, "REQUEST_ID_TAKEN").metadata("first", reference)
             }
             Error::TokenInvalid(_) => refuse(Code::PermissionDenied, "TOKEN_INVALID"),
+            Error::CaseToken(CaseTokenError::Expired) => {
+                refuse(Code::FailedPrecondition, "CASE_TOKEN_EXPIRED")
+            }
+            Error::CaseToken(_) => refuse(Code::PermissionDenied, "CASE_TOKEN_INVALID"),
             Error::KeysUnknown(_) => {
                 refuse(Code::Unavailable, "PARTICIPANT_KEY_UNKNOWN").retry_after(RETRY_AFTER)
             }
@@ -135,6 +142,8 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::TokenExpired => (Code::FailedPrecondition, "TOKEN_EXPIRED"),
         Rejection::TokenUsed => (Code::FailedPrecondition, "TOKEN_USED"),
         Rejection::ExecutionStarted => (Code::FailedPrecondition, "EXECUTION_STARTED"),
+        Rejection::CoolingOff => (Code::FailedPrecondition, "COOLING_OFF"),
+        Rejection::Revoking => (Code::FailedPrecondition, "REVOKING"),
     };
     Refusal::new(code, reason, message)
 }

@@ -1,17 +1,18 @@
 //! Thin handlers: parse, do, convert.
 
-use std::{pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use participant::RequestClaim;
 use proto::cancellation::v1::{self as pb, cancellation_service_server::CancellationService};
 use service_kit::caller;
 use tonic::{Request, Response, Status};
-use types::{Caller, CancellationId};
+use types::{Caller, CancellationId, Timestamp};
 
 use crate::{
     Jwks,
     app::{Cancellations, Change, NewCancellation, page_token},
+    case_token::{self, LIFETIME},
     error::Error,
     streams::{self, Folded},
     watch::Watcher,
@@ -35,6 +36,21 @@ impl Api {
     ) -> Change<'a> {
         let digest = self.cancellations.digest(method, message);
         Change { caller, claim: RequestClaim::new(caller, &changed.request_id, digest), id: &changed.id }
+    }
+
+    /// The cancellation that a request names, by its id or by a case token.
+    fn named(&self, id: &str, case_token: &str) -> Result<CancellationId, Error> {
+        if case_token.is_empty() {
+            return Ok(requests::cancellation_id(id)?);
+        }
+        let now = self.cancellations.shell.clock.now();
+        let by_token = case_token::verify(case_token, &self.jwks.sealers(), now).map_err(Error::CaseToken)?;
+        Ok(requests::reached(id, by_token)?)
+    }
+
+    fn case_token(&self, id: &CancellationId, lifetime: Duration) -> (String, Timestamp) {
+        let shell = &self.cancellations.shell;
+        case_token::issue(&shell.receipt_key, id, shell.clock.now(), lifetime)
     }
 }
 
@@ -115,7 +131,8 @@ impl CancellationService for Api {
         &self,
         request: Request<pb::GetCancellationRequest>,
     ) -> Result<Response<pb::GetCancellationResponse>, Status> {
-        let id = requests::cancellation_id(&request.into_inner().cancellation_id)?;
+        let message = request.into_inner();
+        let id = self.named(&message.cancellation_id, &message.case_token)?;
         let cancellation = Some(self.cancellations.get(&id).await?);
         Ok(Response::new(pb::GetCancellationResponse { cancellation }))
     }
@@ -137,7 +154,8 @@ impl CancellationService for Api {
         &self,
         request: Request<pb::WatchCancellationRequest>,
     ) -> Result<Response<Self::WatchCancellationStream>, Status> {
-        let id = requests::cancellation_id(&request.into_inner().cancellation_id)?;
+        let message = request.into_inner();
+        let id = self.named(&message.cancellation_id, &message.case_token)?;
         let watcher = self.cancellations.watchers.subscribe(streams::of_case(&id));
         let cancellations = self.cancellations.clone();
         let mut watch = Watch { cancellations, id, watcher, told: None, ended: false };
@@ -169,8 +187,11 @@ impl CancellationService for Api {
         let (changed, digest) = requests::confirm(&message)?;
         let change = self.change(&caller, "ConfirmCancellation", &message, &changed);
         let tokens = &message.verification_tokens;
-        let cancellation = Some(self.cancellations.confirm(change, digest, tokens).await?);
-        Ok(Response::new(pb::ConfirmCancellationResponse { cancellation }))
+        let cancellation = self.cancellations.confirm(change, digest, tokens).await?;
+        let cools = cancellation.state() == pb::State::CoolingOff;
+        let case_token = if cools { self.case_token(&changed.id, LIFETIME).0 } else { String::new() };
+        let cancellation = Some(cancellation);
+        Ok(Response::new(pb::ConfirmCancellationResponse { cancellation, case_token }))
     }
 
     async fn revoke_cancellation(
@@ -178,7 +199,10 @@ impl CancellationService for Api {
         request: Request<pb::RevokeCancellationRequest>,
     ) -> Result<Response<pb::RevokeCancellationResponse>, Status> {
         let caller = caller(&request)?;
-        let message = request.into_inner();
+        let mut message = request.into_inner();
+        if !message.case_token.is_empty() {
+            message.cancellation_id = self.named(&message.cancellation_id, &message.case_token)?.to_string();
+        }
         let (changed, reason) = requests::revoke(&message)?;
         let change = self.change(&caller, "RevokeCancellation", &message, &changed);
         let cancellation = Some(self.cancellations.revoke(change, reason).await?);
@@ -189,8 +213,20 @@ impl CancellationService for Api {
         &self,
         request: Request<pb::GetReceiptRequest>,
     ) -> Result<Response<pb::GetReceiptResponse>, Status> {
-        let id = requests::cancellation_id(&request.into_inner().cancellation_id)?;
+        let message = request.into_inner();
+        let id = self.named(&message.cancellation_id, &message.case_token)?;
         Ok(Response::new(self.cancellations.receipt(&id).await?))
+    }
+
+    async fn issue_case_token(
+        &self,
+        request: Request<pb::IssueCaseTokenRequest>,
+    ) -> Result<Response<pb::IssueCaseTokenResponse>, Status> {
+        let (id, lifetime) = requests::lifetime(&request.into_inner())?;
+        self.cancellations.get(&id).await?;
+        let (case_token, expires_at) = self.case_token(&id, lifetime);
+        let expires_at = Some(expires_at.to_proto());
+        Ok(Response::new(pb::IssueCaseTokenResponse { case_token, expires_at }))
     }
 
     async fn get_keys(

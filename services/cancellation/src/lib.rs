@@ -6,8 +6,10 @@
 
 mod acknowledgements;
 mod app;
+mod case_token;
 mod closing;
 mod domain;
+mod drift;
 mod error;
 mod grpc;
 mod late_keys;
@@ -16,8 +18,10 @@ mod publish;
 mod quote;
 pub mod receipt;
 mod roster;
+mod rules;
 mod shell;
 mod streams;
+mod wake;
 mod watch;
 mod wire;
 
@@ -38,6 +42,7 @@ use participant::{
     topics::{self as declared, Announces},
 };
 use participant_keys::ParticipantKeys;
+use policy::Packs;
 use proto::cancellation::v1::cancellation_service_server::CancellationServiceServer;
 pub use roster::{DEFAULT as DEFAULT_ROSTER, Roster, RosterError};
 use shell::Shell;
@@ -69,6 +74,8 @@ pub struct Options {
     pub secret: Arc<Secret>,
     /// Who must acknowledge what. Those whose keys it has not must announce them.
     pub roster: Roster,
+    /// The rules of jurisdictions.
+    pub packs: Arc<Packs>,
 }
 
 /// A service that cannot start.
@@ -91,6 +98,12 @@ pub struct Jwks {
 }
 
 impl Jwks {
+    /// Those that seal receipts and case tokens, retired ones too.
+    pub(crate) fn sealers(&self) -> JwkSet {
+        let retired = self.retired.iter().filter(|key| key.owner() == Some(receipt::SEALERS)).cloned();
+        [self.receipt_key.clone()].into_iter().chain(retired).collect()
+    }
+
     /// As RFC 7517 JSON: those known at this moment, each with its owner.
     #[must_use]
     pub fn json(&self) -> String {
@@ -116,7 +129,8 @@ pub struct Service {
 /// # Errors
 /// [`StartError`].
 pub async fn build(options: Options) -> Result<Service, StartError> {
-    let Options { store, log, clock, member, receipt_key, retired_keys, vault, secret, roster } = options;
+    let Options { store, log, clock, member, receipt_key, retired_keys, vault, secret, roster, packs } =
+        options;
     let roster = Arc::new(roster);
     let (declared, read) = topics(&roster);
     log.declare(&declared).await.map_err(StartError::Topics)?;
@@ -143,7 +157,7 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let watchers = Arc::new(Watchers::default());
     let backlog = Backlog::of(store.clone());
     let cancellations =
-        Cancellations { store, shell, roster, participant_keys, vault, secret, watchers, backlog };
+        Cancellations { store, shell, roster, packs, participant_keys, vault, secret, watchers, backlog };
     let closing =
         Follower::new(cancellations.store.clone(), "closing", Arc::new(Closing(cancellations.clone())));
     Ok(Service { api: Api { cancellations, jwks }, consumer, followers: vec![relay, closing] })
@@ -200,10 +214,11 @@ impl Service {
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { api, consumer, followers } = self;
+        let waking = api.cancellations.clone();
         let Cancellations { watchers, store, participant_keys, .. } = api.cancellations;
         let watching = |stop: CancellationToken| async move {
             let keeping_up = participant_keys.run(store.clone(), watchers.clone(), stop.clone());
-            tokio::join!(keeping_up, watchers.run(store, stop));
+            tokio::join!(keeping_up, watchers.run(store, stop.clone()), wake::run(waking, stop));
         };
         messaging::run_together(consumer, followers, watching, shutdown).await
     }

@@ -21,7 +21,10 @@ fn is_public(kind: &str) -> bool {
     [
         pb::Requested::NAME,
         pb::Confirmed::NAME,
+        pb::CooledOff::NAME,
+        pb::Drifted::NAME,
         pb::Completed::NAME,
+        pb::Revoking::NAME,
         pb::Revoked::NAME,
         pb::Rejected::NAME,
         pb::Expired::NAME,

@@ -14,8 +14,8 @@ use crate::domain::Entry;
 /// The roster that stands where nothing else is configured.
 pub const DEFAULT: &str = include_str!("../roster.toml");
 
-const WHOLE_ACCOUNT: &str = "whole_account";
-const SELECTED: &str = "selected";
+pub(crate) const WHOLE_ACCOUNT: &str = "whole_account";
+pub(crate) const SELECTED: &str = "selected";
 
 /// A roster that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,16 +71,13 @@ impl File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScopeRule {
-    #[serde(default)]
-    tokens_required: u32,
-    #[serde(default)]
-    gates: Gates,
+    tokens_required: Option<u32>,
+    gates: Option<Gates>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Gates {
-    #[default]
     All,
     None,
 }
@@ -96,6 +93,8 @@ struct Row {
     after: Vec<String>,
     #[serde(default)]
     deadline_ms: u64,
+    #[serde(default)]
+    freeze: bool,
     #[serde(default)]
     keys: Vec<String>,
 }
@@ -120,10 +119,10 @@ struct Member {
 pub struct Selection {
     /// Who must acknowledge, in the file's order.
     pub entries: Vec<Entry>,
-    /// Neither assessment nor confirmation.
-    pub gates_none: bool,
-    /// How many tokens a confirmation needs.
-    pub tokens_required: u32,
+    /// Neither assessment nor confirmation, where the file says whether.
+    pub gates_none: Option<bool>,
+    /// How many tokens a confirmation needs, where the file says so.
+    pub tokens_required: Option<u32>,
 }
 
 impl Roster {
@@ -210,7 +209,7 @@ impl Roster {
         let members = self.members.iter().filter(|member| member.scopes.contains(name));
         Some(Selection {
             entries: members.map(|member| member.entry.clone()).filter(concerned).collect(),
-            gates_none: rule.gates == Gates::None,
+            gates_none: rule.gates.map(|gates| gates == Gates::None),
             tokens_required: rule.tokens_required,
         })
     }
@@ -243,6 +242,7 @@ fn entry(row: Row, faults: &mut Vec<String>) -> Option<Entry> {
         keys: row.keys,
         deadline: (row.deadline_ms > 0).then(|| Duration::from_millis(row.deadline_ms)),
         item_kinds,
+        freezes: row.freeze,
     })
 }
 
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(names(&whole)[..before.len()], before);
         assert_eq!(names(&whole)[before.len()..], ["vouchers"]);
         let own = roster.select(&Scope::Named("vouchers".into())).unwrap();
-        assert_eq!((names(&own), own.gates_none), (vec!["vouchers"], true));
+        assert_eq!((names(&own), own.gates_none), (vec!["vouchers"], Some(true)));
         // One that is there already is replaced, whole.
         let last = &before[before.len() - 1];
         let anew = format!(
@@ -353,7 +353,7 @@ mod tests {
         let whole = roster.select(&Scope::WholeAccount).unwrap();
         assert_eq!(
             (names(&whole), whole.tokens_required, whole.gates_none),
-            (vec!["first", "second"], 2, false)
+            (vec!["first", "second"], Some(2), None)
         );
         let item_of = |id: &str| Item { kind: ItemKind::Subscription, id: id.into(), action: Action::EndNow };
         let selected = roster.select(&Scope::Selected(vec![item_of("sub_1")])).unwrap();
@@ -361,7 +361,7 @@ mod tests {
         let nobodys = Item { kind: ItemKind::FacePayment, id: String::new(), action: Action::Disable };
         assert_eq!(roster.select(&Scope::Selected(vec![item_of("sub_1"), nobodys])), None);
         let fast = roster.select(&Scope::Named("fast".into())).unwrap();
-        assert_eq!((names(&fast), fast.gates_none), (vec!["first"], true));
+        assert_eq!((names(&fast), fast.gates_none), (vec!["first"], Some(true)));
         assert_eq!(roster.select(&Scope::Named("slow".into())), None);
         assert_eq!(roster.select(&Scope::Named("whole_account".into())), None);
     }

@@ -3,15 +3,18 @@
 
 use std::sync::Arc;
 
-use event_store::{Listing, NewEvent};
+use event_store::{Listing, NewEvent, TimerChange};
 use keys::SigningKey;
 use prost::Message as _;
 use types::{Clock, Scope, Timestamp};
 
 use crate::{
-    domain::{Case, Command, Event, Rejection, State, Want, decide, evolve},
-    quote, receipt, wire,
+    domain::{Case, Command, Digest, Event, Rejection, State, Want, decide, evolve},
+    drift, quote, receipt, streams, wire,
 };
+
+/// The kind of a cancellation's timer.
+const TIMER: &str = "case";
 
 /// What a command led to.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Outcome {
     pub(crate) events: Vec<NewEvent>,
     /// Its row in the list, when that changes.
     pub(crate) listing: Option<Listing>,
+    /// Its timer, when that changes.
+    pub(crate) timer: Option<TimerChange>,
     /// Whether the subject's whole account is closed now.
     pub(crate) closes_subject: bool,
 }
@@ -45,7 +50,9 @@ impl Shell {
         at: Timestamp,
     ) -> Result<Outcome, Rejection> {
         let phase_before = state.as_ref().map(|case| case.phase);
-        let mut outcome = Outcome { at, state, events: Vec::new(), listing: None, closes_subject: false };
+        let due_before = state.as_ref().and_then(|case| case.next_due());
+        let mut outcome =
+            Outcome { at, state, events: Vec::new(), listing: None, timer: None, closes_subject: false };
         let mut next = Some(command);
         while let Some(command) = next {
             let events = decide(&outcome.state, command)?;
@@ -60,15 +67,32 @@ impl Shell {
             .as_ref()
             .filter(|case| phase_before != Some(case.phase))
             .map(|case| wire::listing(case));
+        outcome.timer = outcome.state.as_deref().filter(|case| case.next_due() != due_before).map(timer);
         Ok(outcome)
     }
 
     fn supply(&self, case: &Case, now: Timestamp) -> Option<Command> {
         Some(match case.wants()? {
-            Want::Quote => Command::Quote { digest: quote::digest(&quote::content(case).encode_to_vec()) },
+            Want::Quote => Command::Quote { digest: quoted(case), now },
+            Want::Recheck => {
+                Command::Recheck { digest: quoted(case), differences: drift::differences(case), now }
+            }
             Want::Receipt => Command::Seal { receipt: receipt::seal(case, now, &self.receipt_key), now },
         })
     }
+}
+
+/// The one timer of a cancellation: when something happens to it by itself next.
+pub(crate) fn timer(case: &Case) -> TimerChange {
+    let (stream, kind) = (streams::of_case(&case.request.id), TIMER.into());
+    match case.next_due() {
+        Some(due) => TimerChange::Set { stream, kind, due },
+        None => TimerChange::Clear { stream, kind },
+    }
+}
+
+fn quoted(case: &Case) -> Digest {
+    quote::digest(&quote::content(case).encode_to_vec())
 }
 
 impl Outcome {

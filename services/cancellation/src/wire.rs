@@ -2,6 +2,7 @@
 
 mod events;
 pub(crate) mod requests;
+mod terms;
 mod view;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(crate) fn answer(
         assessed_at,
         blocked: assessment.is_some_and(|made| !made.blockers.is_empty()),
         rejected: assessment.is_some_and(|made| !made.rejections.is_empty()),
+        undo_until: acknowledgement.undo_until.as_ref().and_then(Timestamp::from_proto),
         at: at.ok_or(Unusable("moment"))?,
         signed: Signed {
             bytes: Arc::from(&signed.acknowledgement[..]),

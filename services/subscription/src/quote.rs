@@ -212,6 +212,7 @@ pub fn waiting(waiting: &[&Subscription], at: Timestamp) -> Option<Waiting> {
             link: APP_STORE_SUBSCRIPTIONS.into(),
             code: APP_STORE.into(),
             item_ids,
+            remedy: "End the subscription in your App Store account; nobody else can.".into(),
         });
     }
     (!others.is_empty()).then(|| Waiting {

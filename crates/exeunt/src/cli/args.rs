@@ -62,6 +62,8 @@ pub enum Command {
     Confirm(Confirm),
     /// Take a cancellation back
     Revoke(Revoke),
+    /// Issue a token that reaches one cancellation, for the link in a message to the subject
+    CaseToken(CaseToken),
     /// Print the receipt of a cancellation that has completed
     Receipt(Cancellation),
     /// Print the public keys that receipts are verified with
@@ -134,12 +136,25 @@ pub struct Serve {
 /// How to play.
 #[derive(Debug, Args)]
 pub struct Demo {
+    /// Which way it goes
+    #[arg(long, value_enum, default_value_t)]
+    pub scenario: Scenario,
     /// Print nothing but one JSON object at the end
     #[arg(long)]
     pub json: bool,
     /// With --server: the folder in which messages to subjects arrive
     #[arg(long, value_name = "DIR", default_value = "exeunt-data/messages")]
     pub messages: PathBuf,
+}
+
+/// Which way a demo goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Scenario {
+    /// A user in China closes a wallet account, from request to verified receipt
+    #[default]
+    Leave,
+    /// A user in Germany confirms, thinks again, and stays
+    Revoke,
 }
 
 /// Who is to be known.
@@ -203,8 +218,18 @@ pub struct Request {
 /// Which cancellation.
 #[derive(Debug, Args)]
 pub struct Cancellation {
-    /// Its id
+    /// Its id, or a case token
     pub cancellation_id: String,
+}
+
+/// For whom a case token is.
+#[derive(Debug, Args)]
+pub struct CaseToken {
+    /// Which cancellation it reaches
+    pub cancellation_id: String,
+    /// How long it is good, in seconds: 60 to 604800; 0 for a day
+    #[arg(long, default_value_t = 0)]
+    pub lifetime_seconds: i32,
 }
 
 /// Which cancellation to change.
@@ -283,7 +308,7 @@ pub struct Confirm {
 /// What is taken back.
 #[derive(Debug, Args)]
 pub struct Revoke {
-    /// Which cancellation
+    /// Which cancellation: its id, or a case token
     pub cancellation_id: String,
     /// Why, in the subject's own words
     #[arg(long, default_value = "")]

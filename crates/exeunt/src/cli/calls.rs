@@ -41,7 +41,8 @@ pub async fn request(servers: &Servers, flags: args::Request, output: &Output) -
 }
 
 pub async fn show(servers: &Servers, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
-    let request = pb::GetCancellationRequest { cancellation_id: flags.cancellation_id };
+    let (cancellation_id, case_token) = reached(flags.cancellation_id);
+    let request = pb::GetCancellationRequest { cancellation_id, case_token };
     let answer = service(servers).await?.get_cancellation(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     if let Some(one) = answer.cancellation.filter(|one| one.state() == pb::State::AwaitingConfirmation) {
@@ -68,7 +69,8 @@ pub async fn list(servers: &Servers, flags: args::List, output: &Output) -> Resu
 
 /// The cancellation as it is, then what changed, line by line, until it has ended.
 pub async fn watch(servers: &Servers, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
-    let request = pb::WatchCancellationRequest { cancellation_id: flags.cancellation_id };
+    let (cancellation_id, case_token) = reached(flags.cancellation_id);
+    let request = pb::WatchCancellationRequest { cancellation_id, case_token };
     let mut changes = service(servers).await?.watch_cancellation(request).await?.into_inner();
     let mut before: Option<pb::Cancellation> = None;
     while let Some(change) = changes.message().await? {
@@ -131,10 +133,12 @@ pub async fn confirm(servers: &Servers, flags: args::Confirm, output: &Output) -
 }
 
 pub async fn revoke(servers: &Servers, flags: args::Revoke, output: &Output) -> Result<(), Failure> {
+    let (cancellation_id, case_token) = reached(flags.cancellation_id);
     let request = pb::RevokeCancellationRequest {
         request_id: flags.request_id,
-        cancellation_id: flags.cancellation_id,
+        cancellation_id,
         reason: flags.reason,
+        case_token,
     };
     let answer = service(servers).await?.revoke_cancellation(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
@@ -143,7 +147,8 @@ pub async fn revoke(servers: &Servers, flags: args::Revoke, output: &Output) -> 
 
 /// As text, the receipt alone, so that it can be sent into a file.
 pub async fn receipt(servers: &Servers, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
-    let request = pb::GetReceiptRequest { cancellation_id: flags.cancellation_id };
+    let (cancellation_id, case_token) = reached(flags.cancellation_id);
+    let request = pb::GetReceiptRequest { cancellation_id, case_token };
     let answer = service(servers).await?.get_receipt(request).await?.into_inner();
     output.answer(&answer, |answer| answer.receipt_jws.clone() + "\n");
     output.aside("verify it with: exeunt keys > jwks.json; exeunt verify receipt.jws --keys jwks.json");
@@ -153,6 +158,22 @@ pub async fn receipt(servers: &Servers, flags: args::Cancellation, output: &Outp
 pub async fn keys(servers: &Servers, output: &Output) -> Result<(), Failure> {
     let answer = service(servers).await?.get_keys(pb::GetKeysRequest {}).await?.into_inner();
     output.answer(&answer, |answer| answer.jwks_json.clone() + "\n");
+    Ok(())
+}
+
+/// An id is opaque text without dots; a case token is three parts with dots between.
+fn reached(id_or_token: String) -> (String, String) {
+    if id_or_token.contains('.') { (String::new(), id_or_token) } else { (id_or_token, String::new()) }
+}
+
+/// A token for the link in a message to the subject.
+pub async fn case_token(servers: &Servers, flags: args::CaseToken, output: &Output) -> Result<(), Failure> {
+    let request = pb::IssueCaseTokenRequest {
+        cancellation_id: flags.cancellation_id,
+        lifetime_seconds: flags.lifetime_seconds,
+    };
+    let answer = service(servers).await?.issue_case_token(request).await?.into_inner();
+    output.answer(&answer, |answer| answer.case_token.clone() + "\n");
     Ok(())
 }
 

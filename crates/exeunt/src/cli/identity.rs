@@ -77,7 +77,10 @@ async fn start(
 }
 
 async fn subject_of(servers: &Servers, cancellation_id: &str) -> Result<String, Failure> {
-    let request = GetCancellationRequest { cancellation_id: cancellation_id.into() };
+    let request = GetCancellationRequest {
+        cancellation_id: cancellation_id.into(),
+        ..GetCancellationRequest::default()
+    };
     let answer = calls::service(servers).await?.get_cancellation(request).await?.into_inner();
     Ok(answer.cancellation.unwrap_or_default().subject_id)
 }

@@ -1,12 +1,11 @@
 //! What the law asks for, as the packs have it: no server is needed.
 
-use std::{collections::BTreeMap, fs, path::Path};
-
-use ::policy::{Explained, Files, Pack, Packs, Pause, Reckoning};
+use ::policy::{Explained, Pack, Packs, Pause, Reckoning};
 use serde_json::{Value, json};
 use types::Timestamp;
 
 use super::{Failure, Output, args, columns};
+use crate::compose::{self, PacksError};
 
 pub fn run(command: &args::PolicyCommand, output: &Output) -> Result<(), Failure> {
     match command {
@@ -141,27 +140,8 @@ fn named<'a>(packs: &'a Packs, id: &str) -> Result<&'a Pack, Failure> {
 
 /// The packs of the program, with those of a folder in their place or beside them.
 fn packs(flags: &args::PolicyFiles) -> Result<Packs, Failure> {
-    let mut files = Files::built_in();
-    if let Some(folder) = &flags.packs {
-        files.packs.extend(texts(&folder.join("packs"))?);
-        files.calendars.extend(texts(&folder.join("calendars"))?);
-    }
-    Packs::read(&files).map_err(|error| Failure::plain(error.to_string()))
-}
-
-/// The TOML files of a folder, which may be missing.
-fn texts(folder: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let failed = |error| Failure::local(format!("{} cannot be read", folder.display()), error);
-    let mut texts = BTreeMap::new();
-    if !folder.is_dir() {
-        return Ok(texts);
-    }
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            texts.insert(name, fs::read_to_string(&path).map_err(failed)?);
-        }
-    }
-    Ok(texts)
+    compose::packs(flags.packs.as_deref(), &[]).map_err(|error| match error {
+        PacksError::Folder { source, .. } => Failure::local("the packs cannot be read".to_owned(), source),
+        PacksError::Wrong(wrong) => Failure::plain(wrong.to_string()),
+    })
 }

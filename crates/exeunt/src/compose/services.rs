@@ -7,6 +7,7 @@ use cancellation::{Jwks, Roster};
 use event_store::StoreOptions;
 use keys::{Jwk, JwkSet, SigningKey};
 use messaging::ConsumerHandle;
+use policy::Packs;
 use service_kit::{Config, Server, config::EventLogPlace};
 use tonic::server::NamedService;
 use types::{Clock, ParticipantName};
@@ -39,6 +40,7 @@ struct Bench {
     engines: Engines,
     keyring: Keyring,
     roster: Roster,
+    packs: Arc<Packs>,
     clock: Arc<dyn Clock>,
     member: Arc<str>,
     batched_signatures: bool,
@@ -52,7 +54,7 @@ impl Bench {
     /// Opens the engines and the keys that the configuration names.
     async fn open(
         config: Config,
-        roster: Roster,
+        (roster, packs): (Roster, Packs),
         clock: Arc<dyn Clock>,
         before_log: Option<Box<BeforeLog>>,
     ) -> Result<Self, StartError> {
@@ -70,6 +72,7 @@ impl Bench {
             engines,
             keyring,
             roster,
+            packs: Arc::new(packs),
             clock,
             member: config.member_id.into(),
             batched_signatures: config.batched_signatures,
@@ -116,7 +119,7 @@ fn watched<S: NamedService>(_: &S, consumer: &ConsumerHandle) -> Watched {
 pub(super) async fn build(
     config: Config,
     roles: Vec<Role>,
-    roster: Roster,
+    rules: (Roster, Packs),
     clock: Arc<dyn Clock>,
     guests: Vec<Guest>,
     before_log: Option<Box<BeforeLog>>,
@@ -124,7 +127,7 @@ pub(super) async fn build(
     let messages_dir = messages_directory(&config.shared_dir);
     let bytes_max = config.limits.message_bytes_max;
     let mut server = Server::builder(config.limits).descriptors(proto::DESCRIPTORS);
-    let mut bench = Bench::open(config, roster, clock, before_log).await?;
+    let mut bench = Bench::open(config, rules, clock, before_log).await?;
     let (mut parts, mut ready) = (Vec::new(), Vec::new());
 
     /// Builds a service when its role is wanted, adds it to the server, and has it run.
@@ -198,6 +201,7 @@ async fn coordinator(bench: &mut Bench) -> Result<cancellation::Service, StartEr
         vault: bench.keyring.vault(name)?,
         secret: bench.keyring.secret(name)?,
         roster: bench.roster.clone(),
+        packs: bench.packs.clone(),
     };
     cancellation::build(options).await.map_err(cannot_start(name))
 }

@@ -20,7 +20,10 @@ pub(super) struct Follow {
 
 impl Follow {
     pub(super) async fn start(services: &mut Services, latest: pb::Cancellation) -> Result<Self, Failure> {
-        let request = pb::WatchCancellationRequest { cancellation_id: latest.cancellation_id.clone() };
+        let request = pb::WatchCancellationRequest {
+            cancellation_id: latest.cancellation_id.clone(),
+            ..Default::default()
+        };
         let changes = services.cancellation.watch_cancellation(request).await?.into_inner();
         Ok(Self { changes, latest })
     }

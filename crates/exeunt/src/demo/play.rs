@@ -27,7 +27,7 @@ use super::{
     story::Story,
 };
 use crate::{
-    cli::{Failure, told},
+    cli::{Failure, args::Scenario, told},
     text,
 };
 
@@ -35,8 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Everything that the play needs.
 pub(super) struct Play<'a> {
-    services: Services,
-    story: &'a Story,
+    pub(super) services: Services,
+    pub(super) story: &'a Story,
     messages: PathBuf,
     reached: &'a mut Reached,
 }
@@ -51,12 +51,19 @@ impl<'a> Play<'a> {
         Self { services, story, messages, reached }
     }
 
-    pub(super) async fn play(mut self) -> Result<(), Failure> {
+    pub(super) async fn play(self, scenario: Scenario) -> Result<(), Failure> {
+        match scenario {
+            Scenario::Leave => self.leave().await,
+            Scenario::Revoke => self.think_again().await,
+        }
+    }
+
+    async fn leave(mut self) -> Result<(), Failure> {
         let setting = self.furnish().await?;
-        let mut follow = self.request(&setting).await?;
+        let mut follow = self.request(&setting.subject_id).await?;
         self.clear_blockers(&setting, &mut follow).await?;
         let quoted = self.quote(&mut follow).await?;
-        let token = self.verify_subject(&setting, &quoted).await?;
+        let token = self.verify_subject(&quoted).await?;
         self.confirm(&quoted, token).await?;
         self.execute(&setting, &mut follow).await?;
         self.prove(&quoted.cancellation_id).await
@@ -77,11 +84,11 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
         Ok(setting)
     }
 
-    async fn request(&mut self, setting: &Setting) -> Result<Follow, Failure> {
+    pub(super) async fn request(&mut self, subject_id: &str) -> Result<Follow, Failure> {
         self.story.step("They ask to close the whole account");
         let request = pb::RequestCancellationRequest {
             request_id: format!("demo-{}", types::fresh_uuid().simple()),
-            subject_id: setting.subject_id.clone(),
+            subject_id: subject_id.into(),
             scope: Some(Scope { kind: Some(Kind::WholeAccount(WholeAccount {})) }),
             channel: "app".into(),
             reason: "I am moving abroad.".into(),
@@ -153,7 +160,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
         Ok(())
     }
 
-    async fn quote(&mut self, follow: &mut Follow) -> Result<pb::Cancellation, Failure> {
+    pub(super) async fn quote(&mut self, follow: &mut Follow) -> Result<pb::Cancellation, Failure> {
         self.story.step("Nothing is in the way any more: this is what they are asked to accept");
         let quoted = |it: &pb::Cancellation| it.state() == pb::State::AwaitingConfirmation;
         let quoted = self.wait(follow, "quoted", quoted).await?;
@@ -162,10 +169,10 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
     }
 
     /// A code goes to the subject's mailbox, and comes back for a token.
-    async fn verify_subject(&mut self, setting: &Setting, of: &pb::Cancellation) -> Result<String, Failure> {
+    pub(super) async fn verify_subject(&mut self, of: &pb::Cancellation) -> Result<String, Failure> {
         self.story.step("They prove who they are");
         let request = identity::StartVerificationRequest {
-            subject_id: setting.subject_id.clone(),
+            subject_id: of.subject_id.clone(),
             cancellation_id: of.cancellation_id.clone(),
             factor: identity::Factor::EmailCode.into(),
             ..identity::StartVerificationRequest::default()
@@ -189,7 +196,11 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
         Ok(completed.verification_token)
     }
 
-    async fn confirm(&mut self, quoted: &pb::Cancellation, token: String) -> Result<(), Failure> {
+    pub(super) async fn confirm(
+        &mut self,
+        quoted: &pb::Cancellation,
+        token: String,
+    ) -> Result<pb::ConfirmCancellationResponse, Failure> {
         self.story.step("They confirm");
         let quote_digest = quoted.quote.as_ref().map(|quote| quote.digest.clone()).unwrap_or_default();
         self.story.tell(&format!("ConfirmCancellation with the token and the digest {quote_digest}"));
@@ -199,8 +210,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
             verification_tokens: vec![token],
             ..pb::ConfirmCancellationRequest::default()
         };
-        self.services.cancellation.confirm_cancellation(request).await?;
-        Ok(())
+        Ok(self.services.cancellation.confirm_cancellation(request).await?.into_inner())
     }
 
     /// Everybody leaves; the App Store's subscription as soon as its owner has ended it there.
@@ -232,7 +242,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
     /// The receipt, verified with public keys and nothing else.
     async fn prove(&mut self, cancellation_id: &str) -> Result<(), Failure> {
         self.story.step("The receipt proves it, to anybody, without asking us");
-        let request = pb::GetReceiptRequest { cancellation_id: cancellation_id.into() };
+        let request = pb::GetReceiptRequest { cancellation_id: cancellation_id.into(), ..Default::default() };
         let answer = self.services.cancellation.get_receipt(request).await?.into_inner();
         let jwks = self.services.cancellation.get_keys(pb::GetKeysRequest {}).await?.into_inner().jwks_json;
         self.story.tell(&format!("GetReceipt → a JWS of {} characters", answer.receipt_jws.len()));
@@ -248,7 +258,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
         Ok(())
     }
 
-    async fn wait(
+    pub(super) async fn wait(
         &mut self,
         follow: &mut Follow,
         wanted: &str,
@@ -260,7 +270,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
     }
 }
 
-fn expect(holds: bool, what: &str) -> Result<(), Failure> {
+pub(super) fn expect(holds: bool, what: &str) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(Failure::plain(what)) }
 }
 

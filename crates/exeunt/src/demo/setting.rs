@@ -38,12 +38,12 @@ pub(super) fn now() -> Timestamp {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "message fields are optional")]
-fn in_days(days: u32) -> Option<prost_types::Timestamp> {
+pub(super) fn in_days(days: u32) -> Option<prost_types::Timestamp> {
     Some(now().plus(DAY * days).to_proto())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "message fields are optional")]
-fn days_ago(days: i64) -> Option<prost_types::Timestamp> {
+pub(super) fn days_ago(days: i64) -> Option<prost_types::Timestamp> {
     Some(Timestamp::from_micros(now().as_micros() - days * 86_400_000_000).to_proto())
 }
 

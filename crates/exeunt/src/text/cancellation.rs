@@ -17,16 +17,50 @@ pub fn cancellation(of: &pb::Cancellation) -> String {
         ("requested", moment(of.requested_at.as_ref())),
         ("confirmed", moment(of.confirmed_at.as_ref())),
         ("revocable until", moment(undo_until(of))),
+        ("executed from", moment(of.cooling_off_until.as_ref())),
+        ("due by", day(of.due_at.as_ref())),
+        ("rules", of.terms.as_ref().map(rules).unwrap_or_default()),
         ("ended", moment(of.ended_at.as_ref())),
     ];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         lines.add(format!("  {name:<16}{value}"));
     }
-    for part in [blockers(&of.blockers), rejections(&of.rejections), quote_of(of), participants(of)] {
+    for part in [
+        blockers(&of.blockers),
+        rejections(&of.rejections),
+        differences(&of.differences),
+        quote_of(of),
+        participants(of),
+    ] {
         if !part.is_empty() {
             lines.blank();
             lines.0.push_str(&part);
         }
+    }
+    lines.0
+}
+
+/// The pack that it stands under.
+fn rules(of: &pb::Terms) -> String {
+    format!("{}, version {}", of.pack, of.version)
+}
+
+/// In what the facts differ from those accepted before.
+fn differences(all: &[pb::Difference]) -> String {
+    let mut lines = Lines::default();
+    if all.is_empty() {
+        return lines.0;
+    }
+    lines.add("What is otherwise than it was accepted:");
+    for one in all {
+        let what = word(one.kind().as_str_name(), "DIFFERENCE_KIND_");
+        let asked = if one.material { ", to be accepted anew" } else { "" };
+        let about = about(&one.item_id);
+        let values = match (one.before.as_str(), one.after.as_str()) {
+            ("", "") => String::new(),
+            (before, after) => format!(" {before} → {after}"),
+        };
+        lines.add(format!("  {} · {}: {what}{values}{asked}{about}", one.participant, one.code));
     }
     lines.0
 }
@@ -121,7 +155,32 @@ pub fn participant(of: &pb::Participant) -> String {
         pb::ParticipantState::Waiting => waiting(of.waiting.as_ref()),
         pb::ParticipantState::Finished => finished(of),
         pb::ParticipantState::Failed => failed(of.failure.as_ref()),
+        pb::ParticipantState::Frozen => frozen(of),
+        pb::ParticipantState::Undoing => "is taking back what it suspended".into(),
+        pb::ParticipantState::Undone => undone(of),
+        pb::ParticipantState::NotUndone => format!("could not take it back; {}", undone(of)),
     }
+}
+
+fn frozen(of: &pb::Participant) -> String {
+    match &of.undo_until {
+        Some(until) => format!("has suspended what it can, revocable until {}", moment(Some(until))),
+        None => "has suspended what it can".into(),
+    }
+}
+
+/// What became of the way back, and what is left for the subject to do.
+fn undone(of: &pb::Participant) -> String {
+    let mut text = match (of.state(), of.outcome()) {
+        (pb::ParticipantState::NotUndone, _) => failed(of.failure.as_ref()),
+        (_, contract::Outcome::Done) => "has taken back what it had suspended".into(),
+        _ => "had nothing to take back".into(),
+    };
+    for item in &of.remaining {
+        let link = if item.link.is_empty() { String::new() } else { format!(": {}", item.link) };
+        text.push_str(&format!("; {}{link}", item.text));
+    }
+    text
 }
 
 fn waiting(of: Option<&contract::Waiting>) -> String {
@@ -134,6 +193,9 @@ fn waiting(of: Option<&contract::Waiting>) -> String {
     }
     if of.until.is_some() {
         text.push_str(&format!(", expected until {}", day(of.until.as_ref())));
+    }
+    if !of.remedy.is_empty() {
+        text.push_str(&format!("; {}", of.remedy));
     }
     if !of.link.is_empty() {
         text.push_str(&format!(": {}", of.link));
@@ -226,6 +288,7 @@ Participants:
             link: "https://example.com".into(),
             code: "STORE_SUBSCRIPTION".into(),
             item_ids: Vec::new(),
+            ..contract::Waiting::default()
         };
         let of = pb::Participant {
             state: pb::ParticipantState::Waiting.into(),

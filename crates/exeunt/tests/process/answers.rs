@@ -145,11 +145,11 @@ async fn late_repeated_and_contradicting_answers_end_every_cancellation_once() {
     // What comes after this is behind all of them.
     partner.app.running.log().publish(vec![message(&case.0, b"\xff\xff".to_vec())]).await.unwrap();
     eventually(async || (partner.parked().await == ["UNDECODABLE"]).then_some(())).await;
-    let request = pb::GetCancellationRequest { cancellation_id: case.0.clone() };
+    let request = pb::GetCancellationRequest { cancellation_id: case.0.clone(), ..Default::default() };
     let now = partner.app.cancellation.get_cancellation(request).await.unwrap().into_inner();
     assert_eq!(now.cancellation.unwrap(), completed, "asked for, told, waiting, done, completed");
     assert_eq!(completed.version, 5);
-    let request = pb::GetReceiptRequest { cancellation_id: case.0.clone() };
+    let request = pb::GetReceiptRequest { cancellation_id: case.0.clone(), ..Default::default() };
     let receipt = partner.app.cancellation.get_receipt(request).await.unwrap().into_inner();
     let keys = keys::JwkSet::parse(&partner.app.keys().await).unwrap();
     let receipt = cancellation::receipt::verify(&receipt.receipt_jws, &keys).unwrap();

@@ -103,7 +103,7 @@ impl App {
 
     /// Watches until the cancellation is in that state.
     pub async fn reach(&mut self, id: &str, state: pb::State) -> pb::Cancellation {
-        let request = pb::WatchCancellationRequest { cancellation_id: id.into() };
+        let request = pb::WatchCancellationRequest { cancellation_id: id.into(), ..Default::default() };
         let mut changes = self.cancellation.watch_cancellation(request).await.unwrap().into_inner();
         let waited = tokio::time::timeout(WITHIN, async {
             while let Some(change) = changes.message().await.unwrap() {
@@ -159,7 +159,7 @@ impl App {
         };
         self.cancellation.confirm_cancellation(request).await.unwrap();
         let completed = self.reach(&id, pb::State::Completed).await;
-        let request = pb::GetReceiptRequest { cancellation_id: id };
+        let request = pb::GetReceiptRequest { cancellation_id: id, ..Default::default() };
         let receipt = self.cancellation.get_receipt(request).await.unwrap().into_inner();
         (completed, receipt.receipt_jws)
     }

@@ -183,7 +183,7 @@ impl Member {
     /// Waits for the receipt, and verifies it with what this process says are the keys.
     pub async fn proven(&self, id: &str) -> cancellation::receipt::Receipt {
         let receipt = eventually(async || {
-            let request = pb::GetReceiptRequest { cancellation_id: id.into() };
+            let request = pb::GetReceiptRequest { cancellation_id: id.into(), ..Default::default() };
             self.cancellation().get_receipt(request).await.ok()
         });
         let receipt = receipt.await.into_inner().receipt_jws;

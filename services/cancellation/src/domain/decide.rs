@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use types::{CancellationId, ParticipantName, Timestamp};
+use types::{ParticipantName, Timestamp};
 
 use super::{
-    Answer, Command, Digest, Event, Kind, Outcome, Request, Token, evolve,
-    state::{Case, Phase, State},
+    Answer, Command, Digest, Event, Kind, Outcome, Request, Token, cooling, evolve, revoke,
+    state::{Case, Phase, State, Want},
 };
 
 /// Why a command is refused.
@@ -56,6 +56,12 @@ pub enum Rejection {
     /// Too late to revoke, or to assess again.
     #[error("execution has started")]
     ExecutionStarted,
+    /// Confirmed, and everything is assessed again when that is over.
+    #[error("the subject may think again, and everything is assessed when that time is over")]
+    CoolingOff,
+    /// It is being taken back.
+    #[error("the cancellation is being revoked")]
+    Revoking,
 }
 
 /// Says which facts a command adds to this state, or why it is refused.
@@ -68,6 +74,8 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             Command::Request(request) => open(request),
             Command::Acknowledge(_)
             | Command::Quote { .. }
+            | Command::Recheck { .. }
+            | Command::Wake { .. }
             | Command::Reassess
             | Command::Confirm { .. }
             | Command::Revoke { .. }
@@ -79,11 +87,13 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
         // Clients retry: repeating what is already recorded adds nothing.
         Command::Request(_) => Ok(Vec::new()),
         Command::Acknowledge(answer) => acknowledge(case, answer),
-        Command::Quote { digest } => Ok(quote(case, digest)),
+        Command::Quote { digest, now } => Ok(quote(case, digest, now)),
+        Command::Recheck { digest, differences, now } => Ok(cooling::recheck(case, digest, differences, now)),
+        Command::Wake { now } => Ok(cooling::wake(case, now)),
         Command::Reassess => reassess(case),
         Command::Confirm { digest, tokens, now } => confirm(case, digest, &tokens, now),
-        Command::Revoke { sealed_reason, now } => revoke(case, sealed_reason, now),
-        Command::Expire { by, now } => Ok(expire(case, by, now)),
+        Command::Revoke { sealed_reason, now } => revoke::revoke(case, sealed_reason, now),
+        Command::Expire { by, now } => Ok(revoke::expire(case, by, now)),
         Command::Seal { receipt, now } => Ok(seal(case, receipt, now)),
     }
 }
@@ -108,7 +118,8 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
     let told = match answer.kind {
         Kind::Assess => case.phase.is_before_execution() && progress.assess_epoch == Some(answer.epoch),
         Kind::Execute => progress.execute_epoch == Some(answer.epoch),
-        Kind::Freeze | Kind::Undo => false,
+        Kind::Freeze => progress.freeze_epoch == Some(answer.epoch),
+        Kind::Undo => progress.undo_epoch == Some(answer.epoch),
     };
     if told && answer.outcome == Outcome::Superseded && !progress.is_finished() {
         return Ok(again(case, &answer));
@@ -142,54 +153,54 @@ fn again(case: &Case, answer: &Answer) -> Vec<Event> {
         _ if answer.epoch != case.epoch => Vec::new(),
         Kind::Execute if case.phase == Phase::Executing => case.ready(epoch),
         Kind::Assess => case.unfinished(),
-        Kind::Execute | Kind::Freeze | Kind::Undo => Vec::new(),
+        Kind::Freeze if case.phase == Phase::CoolingOff => case.frozen(),
+        Kind::Undo => case.named(|_, progress| !progress.is_undone()),
+        Kind::Execute | Kind::Freeze => Vec::new(),
     };
     let told = Event::Instructed { kind: answer.kind, epoch, participants: participants.clone() };
     if participants.is_empty() { Vec::new() } else { vec![told] }
 }
 
 /// What follows by itself from the state that an answer left.
-fn follow(case: &Case, at: Timestamp) -> Option<Event> {
+fn follow(case: &Case, at: Timestamp) -> Vec<Event> {
     match case.phase {
         Phase::Executing => {
-            let participants = case.ready(case.epoch);
-            (!participants.is_empty()).then_some(Event::Instructed {
-                kind: Kind::Execute,
-                epoch: case.epoch,
-                participants,
-            })
+            let (kind, epoch, participants) = (Kind::Execute, case.epoch, case.ready(case.epoch));
+            let told = Event::Instructed { kind, epoch, participants: participants.clone() };
+            if participants.is_empty() { Vec::new() } else { vec![told] }
         }
-        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation if case.all_assessed() => {
+        Phase::CoolingOff if !case.recheck => Vec::new(),
+        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation | Phase::CoolingOff
+            if case.all_assessed() =>
+        {
             if case.any_rejected() && !case.has_executed() {
-                Some(Event::Rejected { at })
+                revoke::reject(case, at)
             } else if case.any_blocked() && case.phase != Phase::Blocked {
-                Some(Event::Blocked)
+                vec![Event::Blocked { at }]
             } else {
-                None
+                Vec::new()
             }
         }
+        Phase::Revoking => revoke::undone(case, at).into_iter().collect(),
         Phase::Assessing
         | Phase::Blocked
         | Phase::AwaitingConfirmation
+        | Phase::CoolingOff
         | Phase::Completed
         | Phase::Revoked
         | Phase::Rejected
-        | Phase::Expired => None,
+        | Phase::Expired => Vec::new(),
     }
 }
 
-fn quote(case: &Case, digest: Digest) -> Vec<Event> {
-    match case.wants() {
-        Some(super::Want::Quote) => vec![Event::Quoted { digest }],
-        Some(super::Want::Receipt) | None => Vec::new(),
-    }
+fn quote(case: &Case, digest: Digest, at: Timestamp) -> Vec<Event> {
+    let wanted = case.wants() == Some(Want::Quote);
+    if wanted { vec![Event::Quoted { digest, at }] } else { Vec::new() }
 }
 
 fn seal(case: &Case, receipt: String, at: Timestamp) -> Vec<Event> {
-    match case.wants() {
-        Some(super::Want::Receipt) => vec![Event::Completed { receipt, at }],
-        Some(super::Want::Quote) | None => Vec::new(),
-    }
+    let wanted = case.wants() == Some(Want::Receipt);
+    if wanted { vec![Event::Completed { receipt, at }] } else { Vec::new() }
 }
 
 fn reassess(case: &Case) -> Result<Vec<Event>, Rejection> {
@@ -198,11 +209,14 @@ fn reassess(case: &Case) -> Result<Vec<Event>, Rejection> {
         // Nothing else would have another try at what failed.
         Phase::Executing if case.any_failed() => Ok(assess_again(case)),
         Phase::Executing => Err(Rejection::ExecutionStarted),
+        Phase::CoolingOff if case.recheck => Ok(assess_again(case)),
+        Phase::CoolingOff => Err(Rejection::CoolingOff),
+        Phase::Revoking => Err(Rejection::Revoking),
         Phase::Completed | Phase::Revoked | Phase::Rejected | Phase::Expired => Err(Rejection::Ended),
     }
 }
 
-fn assess_again(case: &Case) -> Vec<Event> {
+pub(super) fn assess_again(case: &Case) -> Vec<Event> {
     let participants = case.unfinished();
     vec![Event::Instructed { kind: Kind::Assess, epoch: case.epoch.saturating_add(1), participants }]
 }
@@ -210,12 +224,13 @@ fn assess_again(case: &Case) -> Vec<Event> {
 fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Result<Vec<Event>, Rejection> {
     match case.phase {
         Phase::AwaitingConfirmation => {}
-        Phase::Executing | Phase::Completed => {
+        Phase::CoolingOff | Phase::Executing | Phase::Completed => {
             let same = case.confirmation.as_ref().is_some_and(|before| before.digest == digest);
             return if same { Ok(Vec::new()) } else { Err(Rejection::AlreadyConfirmed) };
         }
         Phase::Assessing => return Err(Rejection::NotQuoted),
         Phase::Blocked => return Err(Rejection::Blocked),
+        Phase::Revoking => return Err(Rejection::Revoking),
         Phase::Revoked | Phase::Rejected | Phase::Expired => return Err(Rejection::Ended),
     }
     if case.quote != Some(digest) {
@@ -223,9 +238,19 @@ fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Resu
     }
     let token_ids = check_tokens(case, tokens, at)?;
     let epoch = case.epoch + 1;
-    let confirmed = Event::Confirmed { digest, token_ids, at };
-    let instructed = Event::Instructed { kind: Kind::Execute, epoch, participants: case.ready(epoch) };
-    Ok(vec![confirmed, instructed])
+    let cooling_off = case.request.terms.cooling_off;
+    // It is given once: who is asked again because the facts moved has had it.
+    let cools = !cooling_off.is_zero() && case.cooling_off_until.is_none() && !case.has_executed();
+    let cooling_off_until = cools.then(|| at.plus(cooling_off));
+    let mut events = vec![Event::Confirmed { digest, token_ids, cooling_off_until, at }];
+    if !cools {
+        events.push(Event::Instructed { kind: Kind::Execute, epoch, participants: case.ready(epoch) });
+    } else if let participants = case.to_freeze()
+        && !participants.is_empty()
+    {
+        events.push(Event::Instructed { kind: Kind::Freeze, epoch, participants });
+    }
+    Ok(events)
 }
 
 fn check_tokens(case: &Case, tokens: &[Token], now: Timestamp) -> Result<Vec<String>, Rejection> {
@@ -250,24 +275,4 @@ fn check_tokens(case: &Case, tokens: &[Token], now: Timestamp) -> Result<Vec<Str
         return Err(Rejection::TokensMissing { required, given });
     }
     Ok(ids)
-}
-
-fn revoke(case: &Case, sealed_reason: Arc<[u8]>, at: Timestamp) -> Result<Vec<Event>, Rejection> {
-    match case.phase {
-        Phase::Revoked => Ok(Vec::new()),
-        Phase::Completed | Phase::Rejected | Phase::Expired => Err(Rejection::Ended),
-        Phase::Executing => Err(Rejection::ExecutionStarted),
-        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation if case.has_executed() => {
-            Err(Rejection::ExecutionStarted)
-        }
-        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation => {
-            Ok(vec![Event::Revoked { sealed_reason, at }])
-        }
-    }
-}
-
-/// What is being executed goes on: participants answer that nothing is left, and it ends by itself.
-fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
-    let untouched = case.phase.is_before_execution() && !case.has_executed() && case.request.id != by;
-    if untouched { vec![Event::Expired { by, at }] } else { Vec::new() }
 }

@@ -1,6 +1,6 @@
 //! Applies facts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Answer, Event, Kind, Outcome,
@@ -18,6 +18,11 @@ pub fn evolve(state: State, event: Event) -> State {
             quote: None,
             confirmation: None,
             tokens_used: Vec::new(),
+            cooling_off_until: None,
+            recheck: false,
+            differences: Vec::new(),
+            waiting_since: None,
+            waited: Duration::ZERO,
             receipt: None,
             ended_at: None,
             closed_by: None,
@@ -29,10 +34,13 @@ pub fn evolve(state: State, event: Event) -> State {
             None,
             Event::Instructed { .. }
             | Event::Acknowledged(_)
-            | Event::Blocked
+            | Event::Blocked { .. }
             | Event::Quoted { .. }
             | Event::Confirmed { .. }
+            | Event::CooledOff { .. }
+            | Event::Drifted { .. }
             | Event::Completed { .. }
+            | Event::Revoking { .. }
             | Event::Revoked { .. }
             | Event::Rejected { .. }
             | Event::Expired { .. },
@@ -50,32 +58,54 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
                 instructed(&mut case.progress[index], kind, epoch);
             }
             match kind {
+                // What was accepted stands until all of it was looked at again.
+                Kind::Assess if case.phase == Phase::CoolingOff => {}
                 Kind::Assess => {
                     case.phase = Phase::Assessing;
                     case.quote = None;
                 }
-                Kind::Execute => case.phase = Phase::Executing,
+                Kind::Execute => {
+                    case.phase = Phase::Executing;
+                    case.recheck = false;
+                }
                 Kind::Freeze | Kind::Undo => {}
             }
         }
         Event::Acknowledged(answer) => acknowledged(&mut case, answer),
-        Event::Blocked => {
+        Event::Blocked { at } => {
             case.phase = Phase::Blocked;
             case.quote = None;
+            case.waiting_since.get_or_insert(at);
         }
-        Event::Quoted { digest } => {
+        Event::Quoted { digest, at } => {
             case.phase = Phase::AwaitingConfirmation;
             case.quote = Some(digest);
+            case.recheck = false;
+            case.waiting_since.get_or_insert(at);
         }
-        Event::Confirmed { digest, token_ids, at } => {
+        Event::Confirmed { digest, token_ids, cooling_off_until, at } => {
             case.confirmation = Some(Confirmation { digest, at });
             case.tokens_used.extend(token_ids);
+            case.waited += case.waiting_since.take().map_or(Duration::ZERO, |since| at.since(since));
+            for progress in &mut case.progress {
+                progress.accepted.clone_from(&progress.assessment);
+            }
+            if cooling_off_until.is_some() {
+                case.phase = Phase::CoolingOff;
+                case.cooling_off_until = cooling_off_until;
+            }
+        }
+        Event::CooledOff { at: _ } => case.recheck = true,
+        Event::Drifted { digest, differences, at: _ } => {
+            case.quote = Some(digest);
+            case.differences = differences;
         }
         Event::Completed { receipt, at } => {
             case.phase = Phase::Completed;
             case.receipt = Some(receipt);
             case.ended_at = Some(at);
         }
+        Event::Revoking { sealed_reason: _, at: _ } => case.phase = Phase::Revoking,
         Event::Revoked { sealed_reason: _, at } => {
             case.phase = Phase::Revoked;
             case.ended_at = Some(at);
@@ -103,7 +133,14 @@ fn instructed(progress: &mut Progress, kind: Kind, epoch: u32) {
             progress.execute_epoch = Some(epoch);
             progress.execution = None;
         }
-        Kind::Freeze | Kind::Undo => {}
+        Kind::Freeze => {
+            progress.freeze_epoch = Some(epoch);
+            progress.freeze = None;
+        }
+        Kind::Undo => {
+            progress.undo_epoch = Some(epoch);
+            progress.undo = None;
+        }
     }
 }
 
@@ -123,6 +160,7 @@ fn acknowledged(case: &mut Case, answer: Arc<Answer>) {
             }
         }
         Kind::Execute => progress.execution = Some(answer),
-        Kind::Freeze | Kind::Undo => {}
+        Kind::Freeze => progress.freeze = Some(answer),
+        Kind::Undo => progress.undo = Some(answer),
     }
 }

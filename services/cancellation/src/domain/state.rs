@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use types::{CancellationId, ItemKind, ParticipantName, Timestamp};
 
-use super::{Answer, Digest, Outcome, Request};
+use super::{Answer, Difference, Digest, Outcome, Request};
 
 /// A cancellation, or none yet. Boxed, since it travels by value.
 pub type State = Option<Box<Case>>;
@@ -22,6 +22,8 @@ pub struct Entry {
     pub deadline: Option<Duration>,
     /// The kinds of selected items that are its own.
     pub item_kinds: Vec<ItemKind>,
+    /// Whether it suspends what it can when cooling-off begins.
+    pub freezes: bool,
 }
 
 /// Where a cancellation stands.
@@ -33,10 +35,14 @@ pub enum Phase {
     Blocked,
     /// The subject is asked.
     AwaitingConfirmation,
+    /// The subject has accepted, and may think again.
+    CoolingOff,
     /// It is being done.
     Executing,
     /// It is done, and proven.
     Completed,
+    /// The subject wants it no more: what was suspended is being taken back.
+    Revoking,
     /// The subject wanted it no more.
     Revoked,
     /// It cannot be asked at all.
@@ -55,7 +61,7 @@ impl Phase {
     /// Nothing has been done yet.
     #[must_use]
     pub fn is_before_execution(self) -> bool {
-        matches!(self, Self::Assessing | Self::Blocked | Self::AwaitingConfirmation)
+        matches!(self, Self::Assessing | Self::Blocked | Self::AwaitingConfirmation | Self::CoolingOff)
     }
 }
 
@@ -66,6 +72,16 @@ pub struct Progress {
     pub assess_epoch: Option<u32>,
     /// Its last answer to that: its assessment, or why there is none yet.
     pub assessment: Option<Arc<Answer>>,
+    /// The assessment that the subject accepted last.
+    pub accepted: Option<Arc<Answer>>,
+    /// The round in which it was told to suspend what it can.
+    pub freeze_epoch: Option<u32>,
+    /// Its last answer to that.
+    pub freeze: Option<Arc<Answer>>,
+    /// The round in which it was told to take that back.
+    pub undo_epoch: Option<u32>,
+    /// Its last answer to that.
+    pub undo: Option<Arc<Answer>>,
     /// The round in which it was last told to execute.
     pub execute_epoch: Option<u32>,
     /// Its last answer to that.
@@ -80,6 +96,19 @@ impl Progress {
     #[must_use]
     pub fn is_assessed(&self) -> bool {
         self.assessment.as_ref().is_some_and(|answer| answer.outcome == Outcome::Assessed)
+    }
+
+    /// Was told to suspend, and not yet to take it back.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.freeze_epoch.is_some() && self.undo_epoch.is_none()
+    }
+
+    /// Nothing more will come of it: it was taken back, or could not be.
+    #[must_use]
+    pub fn is_undone(&self) -> bool {
+        let ends = |answer: &Arc<Answer>| answer.outcome.is_success() || answer.outcome == Outcome::Failed;
+        self.undo_epoch.is_none() || self.undo.as_ref().is_some_and(ends)
     }
 
     /// Has a successful terminal acknowledgement.
@@ -115,6 +144,17 @@ pub struct Case {
     pub confirmation: Option<Confirmation>,
     /// Tokens used up.
     pub tokens_used: Vec<String>,
+    /// Until when it could be revoked, once it was confirmed under a rule of cooling-off. It is given
+    /// once.
+    pub cooling_off_until: Option<Timestamp>,
+    /// Cooling-off is over, and what was accepted is compared with what would happen.
+    pub recheck: bool,
+    /// In what the last comparison found them to differ.
+    pub differences: Vec<Difference>,
+    /// Since when the subject is waited for: a blocker or a quote was told, and nothing accepted yet.
+    pub waiting_since: Option<Timestamp>,
+    /// How long they were waited for before that.
+    pub waited: Duration,
     /// The receipt.
     pub receipt: Option<String>,
     /// When it ended.
@@ -128,6 +168,8 @@ pub struct Case {
 pub enum Want {
     /// The digest of all assessments.
     Quote,
+    /// In what all assessments differ from those accepted.
+    Recheck,
     /// The sealed receipt.
     Receipt,
 }
@@ -153,8 +195,36 @@ impl Case {
         if self.progress.iter().all(Progress::is_finished) {
             return Some(Want::Receipt);
         }
-        let assessing = matches!(self.phase, Phase::Assessing | Phase::Blocked);
-        (assessing && self.all_assessed() && !self.any_blocked()).then_some(Want::Quote)
+        let assessing = match self.phase {
+            Phase::Assessing | Phase::Blocked => true,
+            Phase::CoolingOff => self.recheck,
+            _ => false,
+        };
+        let want = if self.recheck { Want::Recheck } else { Want::Quote };
+        (assessing && self.all_assessed() && !self.any_blocked()).then_some(want)
+    }
+
+    /// The next moment at which anything happens by itself.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.cooling_off_until.filter(|_| self.phase == Phase::CoolingOff && !self.recheck)
+    }
+
+    /// Until when it could be revoked without loss, once it is confirmed: the end of cooling-off or, where
+    /// that is earlier, a participant's point of no return.
+    #[must_use]
+    pub fn undo_until(&self) -> Option<Timestamp> {
+        let end =
+            self.cooling_off_until.or(self.confirmation.as_ref().map(|confirmation| confirmation.at))?;
+        let points = self.progress.iter().filter_map(|progress| progress.freeze.as_ref()?.undo_until);
+        Some(points.fold(end, Ord::min))
+    }
+
+    /// By when all of it must be done, with the time added in which the clock stood still.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let clock = self.request.terms.clock.as_ref()?;
+        Some(if clock.pauses { clock.due.plus(self.waited) } else { clock.due })
     }
 
     pub(super) fn index_of(&self, name: &ParticipantName) -> Option<usize> {
@@ -185,10 +255,24 @@ impl Case {
         self.progress.iter().any(failed)
     }
 
+    /// Those that suspend what they can, and have something to do still.
+    pub(super) fn to_freeze(&self) -> Vec<ParticipantName> {
+        self.named(|entry, progress| entry.freezes && !progress.is_finished())
+    }
+
+    /// Those that were told to suspend, and not yet to take it back.
+    pub(super) fn frozen(&self) -> Vec<ParticipantName> {
+        self.named(|_, progress| progress.is_frozen())
+    }
+
+    pub(super) fn named(&self, which: impl Fn(&Entry, &Progress) -> bool) -> Vec<ParticipantName> {
+        let chosen = self.participants().filter(|(entry, progress)| which(entry, progress));
+        chosen.map(|(entry, _)| entry.name.clone()).collect()
+    }
+
     /// Those that have not finished.
     pub(super) fn unfinished(&self) -> Vec<ParticipantName> {
-        let unfinished = self.participants().filter(|(_, progress)| !progress.is_finished());
-        unfinished.map(|(entry, _)| entry.name.clone()).collect()
+        self.named(|_, progress| !progress.is_finished())
     }
 
     /// Those whose turn to execute has come in that round, and that have not been told yet.
@@ -198,10 +282,9 @@ impl Case {
             // Not in this scope: nothing to wait for.
             None => true,
         };
-        self.participants()
-            .filter(|(_, progress)| !progress.is_finished() && progress.execute_epoch != Some(epoch))
-            .filter(|(entry, _)| entry.after.iter().all(finished))
-            .map(|(entry, _)| entry.name.clone())
-            .collect()
+        self.named(|entry, progress| {
+            let untold = !progress.is_finished() && progress.execute_epoch != Some(epoch);
+            untold && entry.after.iter().all(finished)
+        })
     }
 }

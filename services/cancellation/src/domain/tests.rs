@@ -1,6 +1,8 @@
 //! Given what has happened, when this is asked, then that follows.
 
 mod contradictions;
+mod cooling;
+mod revoking;
 
 use std::sync::Arc;
 
@@ -47,6 +49,7 @@ fn roster() -> Vec<Entry> {
             keys: Vec::new(),
             deadline: None,
             item_kinds: Vec::new(),
+            freezes: false,
         })
         .into()
 }
@@ -61,6 +64,7 @@ fn request() -> Request {
         roster: roster(),
         gates_none: false,
         tokens_required: 1,
+        terms: Terms::default(),
         channel: String::new(),
         sealed_reason: Arc::from([]),
         at: AT,
@@ -78,6 +82,7 @@ fn answer(by: &str, kind: Kind, epoch: u32, outcome: Outcome) -> Answer {
         assessed_at: Some(AT),
         blocked: false,
         rejected: false,
+        undo_until: None,
         at: at(1),
         signed: Signed { bytes: Arc::from([]), signature: Arc::from([]), kid: "".into(), batch: None },
     }
@@ -99,6 +104,10 @@ fn instructed(kind: Kind, epoch: u32, who: &[&str]) -> Event {
     Event::Instructed { kind, epoch, participants: names(who) }
 }
 
+fn confirmed(cooling_off_until: Option<Timestamp>) -> Event {
+    Event::Confirmed { digest: QUOTE, token_ids: vec!["t1".into()], cooling_off_until, at: at(5) }
+}
+
 fn token() -> Token {
     Token { id: "t1".into(), subject: "sbj_1".into(), cancellation: "can_1".into(), expires_at: at(100) }
 }
@@ -114,13 +123,13 @@ fn requested() -> Vec<Event> {
 fn quoted() -> Vec<Event> {
     let mut history = requested();
     history.extend(["a", "b", "c", "d"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
-    history.push(Event::Quoted { digest: QUOTE });
+    history.push(Event::Quoted { digest: QUOTE, at: at(4) });
     history
 }
 
 fn executing() -> Vec<Event> {
     let mut history = quoted();
-    history.push(Event::Confirmed { digest: QUOTE, token_ids: vec!["t1".into()], at: at(5) });
+    history.push(confirmed(None));
     history.push(instructed(Kind::Execute, 2, &["a"]));
     history
 }
@@ -173,14 +182,14 @@ fn a_blocker_is_told_only_when_all_have_assessed_so_that_all_blockers_are_told_t
     let last = assessed("d");
     given(three)
         .when(Command::Acknowledge(last.clone()))
-        .then([Event::Acknowledged(Arc::new(last)), Event::Blocked]);
+        .then([Event::Acknowledged(Arc::new(last)), Event::Blocked { at: at(1) }]);
 }
 
 #[test]
 fn when_the_last_blocker_clears_a_quote_is_wanted() {
     let history = after(requested(), [Event::Acknowledged(Arc::new(blocked("a")))]);
     let history = after(history, ["b", "c", "d"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
-    let history = after(history, [Event::Blocked]);
+    let history = after(history, [Event::Blocked { at: at(1) }]);
     let cleared = Answer { revision: 2, ..assessed("a") };
     given(history.clone())
         .when(Command::Acknowledge(cleared.clone()))
@@ -197,7 +206,7 @@ fn an_assessment_that_changes_takes_the_quote_back() {
     let worse = Answer { revision: 2, digest: Some([77; 32]), ..blocked("b") };
     given(quoted())
         .when(Command::Acknowledge(worse.clone()))
-        .then([Event::Acknowledged(Arc::new(worse)), Event::Blocked]);
+        .then([Event::Acknowledged(Arc::new(worse)), Event::Blocked { at: at(1) }]);
 }
 
 #[test]
@@ -217,8 +226,7 @@ fn what_cannot_be_asked_at_all_is_rejected() {
 
 #[test]
 fn a_confirmation_starts_execution_with_those_that_wait_for_nobody() {
-    let confirmed = Event::Confirmed { digest: QUOTE, token_ids: vec!["t1".into()], at: at(5) };
-    given(quoted()).when(confirm()).then([confirmed, instructed(Kind::Execute, 2, &["a"])]);
+    given(quoted()).when(confirm()).then([confirmed(None), instructed(Kind::Execute, 2, &["a"])]);
 }
 
 #[test]
@@ -232,7 +240,7 @@ fn the_same_confirmation_again_is_answered_alike_and_another_is_refused() {
 fn a_confirmation_is_refused_for_a_reason() {
     let with = |digest, tokens| Command::Confirm { digest, tokens, now: at(5) };
     given(requested()).when(confirm()).then_rejected(Rejection::NotQuoted);
-    given(after(quoted(), [Event::Blocked])).when(confirm()).then_rejected(Rejection::Blocked);
+    given(after(quoted(), [Event::Blocked { at: at(1) }])).when(confirm()).then_rejected(Rejection::Blocked);
     given(quoted()).when(with([1; 32], vec![token()])).then_rejected(Rejection::QuoteChanged);
     let foreign = Token { subject: "sbj_2".into(), ..token() };
     given(quoted()).when(with(QUOTE, vec![foreign])).then_rejected(Rejection::TokenForeign);
@@ -363,7 +371,7 @@ fn changed_facts_bring_the_case_back_to_a_new_quote_and_the_finished_stay_finish
     assert_eq!(case.wants(), Some(Want::Quote));
     given(history.clone()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
     // The token of the first confirmation is used up.
-    let history = after(history, [Event::Quoted { digest: QUOTE }]);
+    let history = after(history, [Event::Quoted { digest: QUOTE, at: at(4) }]);
     given(history).when(confirm()).then_rejected(Rejection::TokenUsed);
 }
 
@@ -387,7 +395,7 @@ fn the_receipt_is_wanted_only_when_everybody_has_finished_and_is_sealed_once() {
 fn a_revoke_holds_until_execution_starts() {
     let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
     given(requested()).when(revoke()).then([revoked.clone()]);
-    given(after(quoted(), [Event::Blocked])).when(revoke()).then([revoked.clone()]);
+    given(after(quoted(), [Event::Blocked { at: at(1) }])).when(revoke()).then([revoked.clone()]);
     given(quoted()).when(revoke()).then([revoked.clone()]);
     given(executing()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
     let ended = after(quoted(), [revoked]);

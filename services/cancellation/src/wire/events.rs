@@ -10,7 +10,7 @@ use prost::{Message as _, Name as _};
 use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
 use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
 
-use super::{answer, digest, kind, kind_to, signed, state_of};
+use super::{answer, digest, kind, kind_to, signed, state_of, terms};
 use crate::domain::{Case, Entry, Event, Kind, Request};
 
 /// The list in which every cancellation stands.
@@ -37,13 +37,24 @@ pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
         Event::Acknowledged(answer) => {
             Encoded::of(&pb::Acknowledged { signed: Some(signed(&answer.signed)) })
         }
-        Event::Blocked => Encoded::of(&pb::Blocked {}),
-        Event::Quoted { digest } => Encoded::of(&pb::Quoted { digest: Bytes::copy_from_slice(digest) }),
-        Event::Confirmed { digest, token_ids, at: _ } => Encoded::of(&pb::Confirmed {
+        Event::Blocked { at: _ } => Encoded::of(&pb::Blocked {}),
+        Event::Quoted { digest, at: _ } => {
+            Encoded::of(&pb::Quoted { digest: Bytes::copy_from_slice(digest) })
+        }
+        Event::Confirmed { digest, token_ids, cooling_off_until, at: _ } => Encoded::of(&pb::Confirmed {
             digest: Bytes::copy_from_slice(digest),
             token_ids: token_ids.clone(),
+            cooling_off_until: cooling_off_until.map(Timestamp::to_proto),
+        }),
+        Event::CooledOff { at: _ } => Encoded::of(&pb::CooledOff {}),
+        Event::Drifted { digest, differences, at: _ } => Encoded::of(&pb::Drifted {
+            digest: Bytes::copy_from_slice(digest),
+            differences: differences.iter().map(terms::difference_to).collect(),
         }),
         Event::Completed { receipt, at: _ } => Encoded::of(&pb::Completed { receipt_jws: receipt.clone() }),
+        Event::Revoking { sealed_reason, at: _ } => {
+            Encoded::of(&pb::Revoking { sealed_reason: Bytes::copy_from_slice(sealed_reason) })
+        }
         Event::Revoked { sealed_reason, at: _ } => {
             Encoded::of(&pb::Revoked { sealed_reason: Bytes::copy_from_slice(sealed_reason) })
         }
@@ -68,6 +79,7 @@ fn requested(request: &Request) -> pb::Requested {
         channel: request.channel.clone(),
         sealed_reason: Bytes::copy_from_slice(&request.sealed_reason),
         requested_at: Some(request.at.to_proto()),
+        terms: terms::to_proto(&request.terms),
     }
 }
 
@@ -78,6 +90,7 @@ fn roster_entry(entry: &Entry) -> pb::RosterEntry {
         jwk_json: entry.keys.clone(),
         deadline_ms: entry.deadline.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         item_kinds: entry.item_kinds.iter().map(|kind| wire::item_kind(*kind).into()).collect(),
+        freezes: entry.freezes,
     }
 }
 
@@ -179,19 +192,32 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
             let request = request(requested).ok_or_else(|| broken("a field is missing".into()))?;
             Event::Requested(Arc::new(request))
         }
-        pb::Blocked::NAME => Event::Blocked,
+        pb::Blocked::NAME => Event::Blocked { at },
         pb::Quoted::NAME => {
             let quoted = pb::Quoted::decode(bytes()).map_err(|e| broken(e.to_string()))?;
-            Event::Quoted { digest: digest(&quoted.digest).ok_or_else(|| broken("no digest".into()))? }
+            Event::Quoted { digest: digest(&quoted.digest).ok_or_else(|| broken("no digest".into()))?, at }
         }
         pb::Confirmed::NAME => {
             let confirmed = pb::Confirmed::decode(bytes()).map_err(|e| broken(e.to_string()))?;
             let digest = digest(&confirmed.digest).ok_or_else(|| broken("no digest".into()))?;
-            Event::Confirmed { digest, token_ids: confirmed.token_ids, at }
+            let cooling_off_until = confirmed.cooling_off_until.as_ref().and_then(Timestamp::from_proto);
+            Event::Confirmed { digest, token_ids: confirmed.token_ids, cooling_off_until, at }
+        }
+        pb::CooledOff::NAME => Event::CooledOff { at },
+        pb::Drifted::NAME => {
+            let drifted = pb::Drifted::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            let digest = digest(&drifted.digest).ok_or_else(|| broken("no digest".into()))?;
+            let differences = drifted.differences.into_iter().map(terms::difference).collect::<Option<_>>();
+            let differences = differences.ok_or_else(|| broken("a difference is of no kind".into()))?;
+            Event::Drifted { digest, differences, at }
         }
         pb::Completed::NAME => {
             let completed = pb::Completed::decode(bytes()).map_err(|e| broken(e.to_string()))?;
             Event::Completed { receipt: completed.receipt_jws, at }
+        }
+        pb::Revoking::NAME => {
+            let revoking = pb::Revoking::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            Event::Revoking { sealed_reason: Arc::from(&revoking.sealed_reason[..]), at }
         }
         pb::Revoked::NAME => {
             let revoked = pb::Revoked::decode(bytes()).map_err(|e| broken(e.to_string()))?;
@@ -250,6 +276,7 @@ fn request(stored: pb::Requested) -> Option<Request> {
         roster: stored.roster.into_iter().map(entry).collect::<Option<_>>()?,
         gates_none: stored.gates_none,
         tokens_required: stored.tokens_required,
+        terms: stored.terms.and_then(terms::from_proto).unwrap_or_default(),
         channel: stored.channel,
         sealed_reason: Arc::from(&stored.sealed_reason[..]),
         at: Timestamp::from_proto(stored.requested_at.as_ref()?)?,
@@ -263,5 +290,6 @@ fn entry(stored: pb::RosterEntry) -> Option<Entry> {
         keys: stored.jwk_json,
         deadline: (stored.deadline_ms > 0).then(|| Duration::from_millis(stored.deadline_ms)),
         item_kinds: stored.item_kinds.into_iter().filter_map(wire::item_kind_from).collect(),
+        freezes: stored.freezes,
     })
 }

@@ -1,12 +1,14 @@
 //! Requests, read: every bad field at once.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use event_store::{ListQuery, StreamId};
 use proto::{cancellation::v1 as pb, types::v1 as words};
 use service_kit::{BadRequest, Violations};
 use types::{Action, CancellationId, Item, ItemKind, Scope, SubjectId, Timestamp};
 
 use super::CANCELLATIONS;
-use crate::app::page_from;
+use crate::{app::page_from, case_token::LIFETIME};
 
 const ITEMS_MAX: usize = 100;
 const CHANNEL_LENGTH_MAX: usize = 32;
@@ -14,6 +16,8 @@ const CHANNEL_LENGTH_MAX: usize = 32;
 const REASON_LENGTH_MAX: usize = 1_000;
 const TOKENS_MAX: usize = 5;
 const TOKEN_LENGTH_MAX: usize = 4_096;
+/// Of a case token.
+const LIFETIME_SECONDS: RangeInclusive<i32> = 60..=604_800;
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: i32 = 1_000;
 
@@ -124,6 +128,29 @@ pub(crate) fn cancellation_id(text: &str) -> Result<CancellationId, BadRequest> 
     let mut v = Violations::new();
     let id = v.cancellation_id("cancellation_id", text);
     v.finish(|| id)
+}
+
+/// How long a case token shall be good.
+pub(crate) fn lifetime(
+    message: &pb::IssueCaseTokenRequest,
+) -> Result<(CancellationId, Duration), BadRequest> {
+    let mut v = Violations::new();
+    let id = v.cancellation_id("cancellation_id", &message.cancellation_id);
+    let seconds = match message.lifetime_seconds {
+        0 => Some(LIFETIME),
+        given => v
+            .within_range("lifetime_seconds", given, LIFETIME_SECONDS)
+            .map(|given| Duration::from_secs(u64::from(given.unsigned_abs()))),
+    };
+    v.finish(|| Some((id?, seconds?)))
+}
+
+/// What a case token says beside the id that the request may name, too: they must agree.
+pub(crate) fn reached(id: &str, by_token: CancellationId) -> Result<CancellationId, BadRequest> {
+    let mut v = Violations::new();
+    let agrees = id.is_empty() || id == by_token.as_str();
+    v.check(agrees, "cancellation_id", "must be the case token's own, or empty");
+    v.finish(|| Some(by_token))
 }
 
 pub(crate) fn reassess(message: &pb::ReassessRequest) -> Result<Changed, BadRequest> {

@@ -9,9 +9,9 @@ use prost::Message as _;
 use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
 use types::Timestamp;
 
-use super::outcome_to;
+use super::{outcome_to, terms};
 use crate::{
-    domain::{Answer, Case, Entry, Outcome, Phase, Progress},
+    domain::{Answer, Case, Entry, Kind, Outcome, Phase, Progress},
     quote,
 };
 
@@ -21,8 +21,10 @@ pub(crate) fn state_of(phase: Phase) -> pb::State {
         Phase::Assessing => pb::State::Assessing,
         Phase::Blocked => pb::State::Blocked,
         Phase::AwaitingConfirmation => pb::State::AwaitingConfirmation,
+        Phase::CoolingOff => pb::State::CoolingOff,
         Phase::Executing => pb::State::Executing,
         Phase::Completed => pb::State::Completed,
+        Phase::Revoking => pb::State::Revoking,
         Phase::Revoked => pb::State::Revoked,
         Phase::Rejected => pb::State::Rejected,
         Phase::Expired => pb::State::Expired,
@@ -33,6 +35,7 @@ pub(crate) fn state_of(phase: Phase) -> pb::State {
 pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
     let request = &case.request;
     let executing = case.phase == Phase::Executing || case.phase == Phase::Completed;
+    let accepted = executing || case.phase == Phase::CoolingOff;
     let confirmed_at = case.confirmation.as_ref().map(|confirmation| confirmation.at);
     pb::Cancellation {
         cancellation_id: request.id.to_string(),
@@ -46,8 +49,7 @@ pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
             .participants()
             .map(|(entry, progress)| participant_of(case, entry, progress))
             .collect(),
-        // There is no cooling-off yet: once execution starts, it is over.
-        undo_until: confirmed_at.filter(|_| executing).map(Timestamp::to_proto),
+        undo_until: case.undo_until().filter(|_| accepted).map(Timestamp::to_proto),
         requested_at: Some(request.at.to_proto()),
         confirmed_at: confirmed_at.map(Timestamp::to_proto),
         ended_at: case.ended_at.map(Timestamp::to_proto),
@@ -55,6 +57,13 @@ pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
         channel: request.channel.clone(),
         version,
         closed_by_cancellation_id: case.closed_by.as_ref().map(ToString::to_string).unwrap_or_default(),
+        terms: terms::to_proto(&request.terms),
+        cooling_off_until: case
+            .cooling_off_until
+            .filter(|_| case.phase == Phase::CoolingOff)
+            .map(Timestamp::to_proto),
+        due_at: case.due().map(Timestamp::to_proto),
+        differences: case.differences.iter().map(terms::difference_to).collect(),
     }
 }
 
@@ -103,10 +112,16 @@ fn participant_of(case: &Case, entry: &Entry, progress: &Progress) -> pb::Partic
     let last = match case.phase {
         Phase::Executing | Phase::Completed => progress.execution.as_ref(),
         _ if progress.is_finished() => progress.execution.as_ref(),
+        Phase::Revoking | Phase::Revoked if progress.undo_epoch.is_some() => progress.undo.as_ref(),
+        Phase::CoolingOff if progress.freeze_epoch.is_some() && !case.recheck => progress.freeze.as_ref(),
         _ => progress.assessment.as_ref(),
     };
     let says_more = |answer: &&Arc<Answer>| {
-        matches!(answer.outcome, Outcome::Waiting | Outcome::Failed | Outcome::Exempt | Outcome::Restricted)
+        let more = matches!(
+            answer.outcome,
+            Outcome::Waiting | Outcome::Failed | Outcome::Exempt | Outcome::Restricted
+        );
+        more || matches!(answer.kind, Kind::Freeze | Kind::Undo)
     };
     let told = last.filter(says_more).map(|answer| decoded(answer)).unwrap_or_default();
     pb::Participant {
@@ -118,26 +133,39 @@ fn participant_of(case: &Case, entry: &Entry, progress: &Progress) -> pb::Partic
         failure: told.failure,
         acknowledged_at: last.map(|answer| answer.at.to_proto()),
         after: entry.after.iter().map(ToString::to_string).collect(),
+        remaining: told.remaining,
+        undo_until: told.undo_until,
     }
 }
 
 fn participant_state(case: &Case, progress: &Progress) -> pb::ParticipantState {
+    let outcome = |answer: &Option<Arc<Answer>>| answer.as_ref().map(|answer| answer.outcome);
     if progress.is_finished() {
         return pb::ParticipantState::Finished;
     }
-    if case.phase != Phase::Executing {
-        return match progress.assessment.as_ref().map(|answer| answer.outcome) {
+    match case.phase {
+        Phase::Executing | Phase::Completed => match outcome(&progress.execution) {
+            Some(Outcome::Waiting) => pb::ParticipantState::Waiting,
+            Some(Outcome::Failed) => pb::ParticipantState::Failed,
+            Some(_) => pb::ParticipantState::Instructed,
+            None if progress.execute_epoch == Some(case.epoch) => pb::ParticipantState::Instructed,
+            None => pb::ParticipantState::Pending,
+        },
+        Phase::Revoking | Phase::Revoked if progress.undo_epoch.is_some() => match outcome(&progress.undo) {
+            Some(outcome) if outcome.is_success() => pb::ParticipantState::Undone,
+            Some(Outcome::Failed) => pb::ParticipantState::NotUndone,
+            Some(_) | None => pb::ParticipantState::Undoing,
+        },
+        Phase::CoolingOff
+            if !case.recheck && outcome(&progress.freeze).is_some_and(|outcome| outcome == Outcome::Done) =>
+        {
+            pb::ParticipantState::Frozen
+        }
+        _ => match outcome(&progress.assessment) {
             Some(Outcome::Assessed) => pb::ParticipantState::Assessed,
             Some(Outcome::Waiting) => pb::ParticipantState::Waiting,
             Some(Outcome::Failed) => pb::ParticipantState::Failed,
             Some(_) | None => pb::ParticipantState::Assessing,
-        };
-    }
-    match progress.execution.as_ref().map(|answer| answer.outcome) {
-        Some(Outcome::Waiting) => pb::ParticipantState::Waiting,
-        Some(Outcome::Failed) => pb::ParticipantState::Failed,
-        Some(_) => pb::ParticipantState::Instructed,
-        None if progress.execute_epoch == Some(case.epoch) => pb::ParticipantState::Instructed,
-        None => pb::ParticipantState::Pending,
+        },
     }
 }

@@ -1,0 +1,87 @@
+//! Somebody confirms, thinks again while there is time, and stays: what was suspended is taken back.
+
+use proto::{
+    cancellation::v1 as pb,
+    identity::v1 as identity,
+    subscription::v1 as subscription,
+    types::v1::{Edition, Money},
+};
+
+use super::{
+    play::{Play, expect},
+    setting,
+};
+use crate::{cli::Failure, text};
+
+impl Play<'_> {
+    pub(super) async fn think_again(mut self) -> Result<(), Failure> {
+        let subject_id = self.furnish_in_germany().await?;
+        let mut follow = self.request(&subject_id).await?;
+        let quoted = self.quote(&mut follow).await?;
+        let token = self.verify_subject(&quoted).await?;
+        let confirmed = self.confirm(&quoted, token).await?;
+        self.story.step("Nothing is done yet: in the European Union they have seven days to think again");
+        let frozen = |it: &pb::Cancellation| {
+            let told = it.participants.iter().filter(|one| one.acknowledged_at.is_some());
+            it.state() == pb::State::CoolingOff
+                && told.filter(|one| one.state() == pb::ParticipantState::Frozen).count() > 0
+        };
+        let cooling = self.wait(&mut follow, "thought over", frozen).await?;
+        self.story.tell(&format!(
+            "it can be revoked until {}; executed from {} on",
+            text::moment(cooling.undo_until.as_ref()),
+            text::moment(cooling.cooling_off_until.as_ref())
+        ));
+        self.story.tell(&text::participants(&cooling));
+        self.revoke(confirmed.case_token).await?;
+        let revoked = |it: &pb::Cancellation| it.state() == pb::State::Revoked;
+        let revoked = self.wait(&mut follow, "revoked", revoked).await?;
+        self.story.tell(&text::participants(&revoked));
+        let stuck = |one: &pb::Participant| one.state() == pb::ParticipantState::NotUndone;
+        expect(!revoked.participants.iter().any(stuck), "everything should have been taken back")?;
+        self.story.tell(&format!("revoked at {}", text::moment(revoked.ended_at.as_ref())));
+        Ok(())
+    }
+
+    async fn furnish_in_germany(&mut self) -> Result<String, Failure> {
+        self.story.step("A user in Germany has");
+        let address = identity::contact::Address::Email("user@example.com".into());
+        let request = identity::RegisterSubjectRequest {
+            region: "DE".into(),
+            edition: Edition::International.into(),
+            contacts: vec![identity::Contact { address: Some(address) }],
+            ..identity::RegisterSubjectRequest::default()
+        };
+        let subject_id = self.services.identity.register_subject(request).await?.into_inner().subject_id;
+        let price = Money { currency_code: "EUR".into(), minor_units: 999 };
+        let request = subscription::RecordSubscriptionRequest {
+            subject_id: subject_id.clone(),
+            plan: Some(subscription::Plan {
+                name: "Music".into(),
+                tier: "monthly".into(),
+                price: Some(price),
+            }),
+            billing: subscription::Billing::Merchant.into(),
+            will_renew: true,
+            started_at: setting::days_ago(40),
+            current_period_end: setting::in_days(20),
+            next_charge_at: setting::in_days(20),
+            ..subscription::RecordSubscriptionRequest::default()
+        };
+        self.services.subscription.record_subscription(request).await?;
+        self.story.tell("a music subscription of EUR 9.99 a month, which we charge");
+        Ok(subject_id)
+    }
+
+    /// Signing in is frozen by now, so they follow the link in their mail: it carries a token that
+    /// reaches this cancellation and no other.
+    async fn revoke(&mut self, case_token: String) -> Result<(), Failure> {
+        self.story.step("They follow the link in the confirmation, and stay");
+        expect(!case_token.is_empty(), "a confirmation that can be revoked should come with a case token")?;
+        let request =
+            pb::RevokeCancellationRequest { case_token, ..pb::RevokeCancellationRequest::default() };
+        self.services.cancellation.revoke_cancellation(request).await?;
+        self.story.tell("RevokeCancellation with the case token: what was suspended is taken back");
+        Ok(())
+    }
+}

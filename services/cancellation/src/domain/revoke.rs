@@ -1,0 +1,50 @@
+//! The way back. Until the first instruction to execute it is open; what was suspended is taken back,
+//! and told.
+
+use std::sync::Arc;
+
+use types::{CancellationId, Timestamp};
+
+use super::{
+    Event, Kind, Rejection,
+    state::{Case, Phase, Progress},
+};
+
+/// The subject wants it no more. Of this and the first instruction to execute exactly one is recorded.
+pub(super) fn revoke(case: &Case, sealed_reason: Arc<[u8]>, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+    match case.phase {
+        Phase::Revoked | Phase::Revoking => Ok(Vec::new()),
+        Phase::Completed | Phase::Rejected | Phase::Expired => Err(Rejection::Ended),
+        Phase::Executing => Err(Rejection::ExecutionStarted),
+        _ if case.has_executed() => Err(Rejection::ExecutionStarted),
+        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation | Phase::CoolingOff => {
+            Ok(match undo(case) {
+                None => vec![Event::Revoked { sealed_reason, at }],
+                Some(undo) => vec![Event::Revoking { sealed_reason, at }, undo],
+            })
+        }
+    }
+}
+
+/// The end of it, once everybody has said what became of what they had suspended.
+pub(super) fn undone(case: &Case, at: Timestamp) -> Option<Event> {
+    let all = case.phase == Phase::Revoking && case.progress.iter().all(Progress::is_undone);
+    all.then(|| Event::Revoked { sealed_reason: Arc::from([]), at })
+}
+
+/// It cannot be asked at all; what was suspended for it is let go.
+pub(super) fn reject(case: &Case, at: Timestamp) -> Vec<Event> {
+    [Some(Event::Rejected { at }), undo(case)].into_iter().flatten().collect()
+}
+
+/// What is being executed goes on: participants answer that nothing is left, and it ends by itself.
+pub(super) fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
+    let untouched = case.phase.is_before_execution() && !case.has_executed() && case.request.id != by;
+    if untouched { vec![Event::Expired { by, at }] } else { Vec::new() }
+}
+
+fn undo(case: &Case) -> Option<Event> {
+    let participants = case.frozen();
+    let epoch = case.epoch.saturating_add(1);
+    (!participants.is_empty()).then_some(Event::Instructed { kind: Kind::Undo, epoch, participants })
+}

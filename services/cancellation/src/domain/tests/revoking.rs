@@ -1,0 +1,83 @@
+//! The way back while cooling-off lasts.
+
+use super::{
+    cooling::{cooling, end, frozen},
+    *,
+};
+
+fn revoking() -> Vec<Event> {
+    let told =
+        [Event::Revoking { sealed_reason: Arc::from([]), at: at(6) }, instructed(Kind::Undo, 3, &["a", "d"])];
+    after(cooling(), told)
+}
+
+fn undone(by: &str, outcome: Outcome) -> Answer {
+    answer(by, Kind::Undo, 3, outcome)
+}
+
+fn revoked() -> Event {
+    Event::Revoked { sealed_reason: Arc::from([]), at: at(1) }
+}
+
+#[test]
+fn b11_revoke_works_until_the_first_irreversible_step_and_tells_what_it_could_not_undo() {
+    given(cooling()).when(revoke()).then([
+        Event::Revoking { sealed_reason: Arc::from([]), at: at(6) },
+        instructed(Kind::Undo, 3, &["a", "d"]),
+    ]);
+    let first = undone("a", Outcome::Failed);
+    given(revoking())
+        .when(Command::Acknowledge(first.clone()))
+        .then([Event::Acknowledged(Arc::new(first.clone()))]);
+    let history = after(revoking(), [Event::Acknowledged(Arc::new(first.clone()))]);
+    let last = undone("d", Outcome::Done);
+    let told = [Event::Acknowledged(Arc::new(last.clone())), revoked()];
+    given(history.clone()).when(Command::Acknowledge(last)).then(told.clone());
+    let case = given(after(history, told)).0.unwrap();
+    assert_eq!(case.phase, Phase::Revoked);
+    assert_eq!(case.progress[0].undo.as_deref(), Some(&first));
+}
+
+#[test]
+fn it_is_told_even_to_those_that_have_not_said_that_they_suspended_and_late_answers_change_nothing() {
+    given(revoking())
+        .when(Command::Acknowledge(frozen("a")))
+        .then([Event::Acknowledged(Arc::new(frozen("a")))]);
+    let history = after(revoking(), [Event::Acknowledged(Arc::new(undone("a", Outcome::Done)))]);
+    given(history).when(Command::Acknowledge(frozen("a"))).then([]);
+}
+
+#[test]
+fn of_revoke_and_the_first_step_that_cannot_be_undone_exactly_one_wins() {
+    // Time is up, but nothing is executed yet.
+    let asked = [Event::CooledOff { at: end() }, instructed(Kind::Assess, 3, &["a", "b", "c", "d"])];
+    let late = after(cooling(), asked);
+    given(late.clone()).when(revoke()).then([
+        Event::Revoking { sealed_reason: Arc::from([]), at: at(6) },
+        instructed(Kind::Undo, 4, &["a", "d"]),
+    ]);
+    let executing = after(late, [instructed(Kind::Execute, 4, &["a"])]);
+    given(executing).when(revoke()).then_rejected(Rejection::ExecutionStarted);
+    // And the other way round: what is being revoked is neither woken nor confirmed nor executed.
+    given(revoking()).when(Command::Wake { now: end() }).then([]);
+    given(revoking()).when(confirm()).then_rejected(Rejection::Revoking);
+    given(revoking()).when(Command::Reassess).then_rejected(Rejection::Revoking);
+    given(revoking()).when(revoke()).then([]);
+    let recheck = Command::Recheck { digest: QUOTE, differences: vec![], now: end() };
+    given(revoking()).when(recheck).then([]);
+}
+
+#[test]
+fn without_anything_suspended_it_is_revoked_at_once() {
+    let nobody =
+        cooling().into_iter().filter(|event| !matches!(event, Event::Instructed { kind: Kind::Freeze, .. }));
+    let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
+    given(nobody).when(revoke()).then([revoked]);
+}
+
+#[test]
+fn an_undo_that_a_participant_finds_too_old_is_told_again() {
+    let superseded = undone("d", Outcome::Superseded);
+    let told = instructed(Kind::Undo, 4, &["a", "d"]);
+    given(revoking()).when(Command::Acknowledge(superseded)).then([told]);
+}
