@@ -21,7 +21,11 @@ pub static FILES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && !matches!(name.as_str(), "target" | ".git" | "node_modules" | "exeunt-data") {
+            // In a work tree beside another, `.git` is a file.
+            if matches!(name.as_str(), "target" | ".git" | "node_modules" | "exeunt-data") {
+                continue;
+            }
+            if path.is_dir() {
                 folders.push(path);
             } else if let Ok(text) = fs::read_to_string(&path) {
                 files.insert(relative(&path), text);

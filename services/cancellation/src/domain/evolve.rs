@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use types::ParticipantName;
+
 use super::{
     Answer, Event, Kind, Outcome,
     state::{Case, Confirmation, Phase, Progress, State},
@@ -51,26 +53,7 @@ pub fn evolve(state: State, event: Event) -> State {
 fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
     match event {
         Event::Requested(_) => {}
-        Event::Instructed { kind, epoch, participants } => {
-            case.epoch = epoch;
-            for name in &participants {
-                let Some(index) = case.index_of(name) else { continue };
-                instructed(&mut case.progress[index], kind, epoch);
-            }
-            match kind {
-                // What was accepted stands until all of it was looked at again.
-                Kind::Assess if case.phase == Phase::CoolingOff => {}
-                Kind::Assess => {
-                    case.phase = Phase::Assessing;
-                    case.quote = None;
-                }
-                Kind::Execute => {
-                    case.phase = Phase::Executing;
-                    case.recheck = false;
-                }
-                Kind::Freeze | Kind::Undo => {}
-            }
-        }
+        Event::Instructed { kind, epoch, participants } => told(&mut case, kind, epoch, &participants),
         Event::Acknowledged(answer) => acknowledged(&mut case, answer),
         Event::Blocked { at } => {
             case.phase = Phase::Blocked;
@@ -121,6 +104,27 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
         }
     }
     case
+}
+
+fn told(case: &mut Case, kind: Kind, epoch: u32, participants: &[ParticipantName]) {
+    case.epoch = epoch;
+    for name in participants {
+        let Some(index) = case.index_of(name) else { continue };
+        instructed(&mut case.progress[index], kind, epoch);
+    }
+    match kind {
+        // What was accepted stands until all of it was looked at again.
+        Kind::Assess if case.phase == Phase::CoolingOff => {}
+        Kind::Assess => {
+            case.phase = Phase::Assessing;
+            case.quote = None;
+        }
+        Kind::Execute => {
+            case.phase = Phase::Executing;
+            case.recheck = false;
+        }
+        Kind::Freeze | Kind::Undo => {}
+    }
 }
 
 fn instructed(progress: &mut Progress, kind: Kind, epoch: u32) {

@@ -392,39 +392,9 @@ fn the_receipt_is_wanted_only_when_everybody_has_finished_and_is_sealed_once() {
 }
 
 #[test]
-fn a_revoke_holds_until_execution_starts() {
-    let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
-    given(requested()).when(revoke()).then([revoked.clone()]);
-    given(after(quoted(), [Event::Blocked { at: at(1) }])).when(revoke()).then([revoked.clone()]);
-    given(quoted()).when(revoke()).then([revoked.clone()]);
-    given(executing()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
-    let ended = after(quoted(), [revoked]);
-    given(ended.clone()).when(revoke()).then([]);
-    given(ended.clone()).when(confirm()).then_rejected(Rejection::Ended);
-    given(ended.clone()).when(Command::Reassess).then_rejected(Rejection::Ended);
-    given(ended).when(Command::Acknowledge(Answer { revision: 2, ..assessed("a") })).then([]);
-}
-
-#[test]
 fn assessing_again_is_a_new_round_of_those_that_have_not_finished() {
     given(quoted()).when(Command::Reassess).then([instructed(Kind::Assess, 2, &["a", "b", "c", "d"])]);
     given(executing()).when(Command::Reassess).then_rejected(Rejection::ExecutionStarted);
-}
-
-#[test]
-fn what_another_cancellation_has_left_nothing_of_expires_unless_it_is_being_done() {
-    let by = CancellationId::parse("can_2").unwrap();
-    let expire = Command::Expire { by: by.clone(), now: at(7) };
-    let expired = Event::Expired { by, at: at(7) };
-    given(requested()).when(expire.clone()).then([expired.clone()]);
-    given(quoted()).when(expire.clone()).then([expired.clone()]);
-    given(executing()).when(expire.clone()).then([]);
-    let own = Command::Expire { by: CancellationId::parse("can_1").unwrap(), now: at(7) };
-    given(quoted()).when(own).then([]);
-    let ended = after(quoted(), [expired]);
-    given(ended.clone()).when(expire).then([]);
-    given(ended.clone()).when(confirm()).then_rejected(Rejection::Ended);
-    given(ended).when(revoke()).then_rejected(Rejection::Ended);
 }
 
 /// Answers as participants would give them, to whatever they were told so far.

@@ -1,4 +1,4 @@
-//! The way back while cooling-off lasts.
+//! The way back: before anything is accepted, and while cooling-off lasts.
 
 use super::{
     cooling::{cooling, end, frozen},
@@ -80,4 +80,34 @@ fn an_undo_that_a_participant_finds_too_old_is_told_again() {
     let superseded = undone("d", Outcome::Superseded);
     let told = instructed(Kind::Undo, 4, &["a", "d"]);
     given(revoking()).when(Command::Acknowledge(superseded)).then([told]);
+}
+
+#[test]
+fn a_revoke_holds_until_execution_starts() {
+    let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
+    given(requested()).when(revoke()).then([revoked.clone()]);
+    given(after(quoted(), [Event::Blocked { at: at(1) }])).when(revoke()).then([revoked.clone()]);
+    given(quoted()).when(revoke()).then([revoked.clone()]);
+    given(executing()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
+    let ended = after(quoted(), [revoked]);
+    given(ended.clone()).when(revoke()).then([]);
+    given(ended.clone()).when(confirm()).then_rejected(Rejection::Ended);
+    given(ended.clone()).when(Command::Reassess).then_rejected(Rejection::Ended);
+    given(ended).when(Command::Acknowledge(Answer { revision: 2, ..assessed("a") })).then([]);
+}
+
+#[test]
+fn what_another_cancellation_has_left_nothing_of_expires_unless_it_is_being_done() {
+    let by = CancellationId::parse("can_2").unwrap();
+    let expire = Command::Expire { by: by.clone(), now: at(7) };
+    let expired = Event::Expired { by, at: at(7) };
+    given(requested()).when(expire.clone()).then([expired.clone()]);
+    given(quoted()).when(expire.clone()).then([expired.clone()]);
+    given(executing()).when(expire.clone()).then([]);
+    let own = Command::Expire { by: CancellationId::parse("can_1").unwrap(), now: at(7) };
+    given(quoted()).when(own).then([]);
+    let ended = after(quoted(), [expired]);
+    given(ended.clone()).when(expire).then([]);
+    given(ended.clone()).when(confirm()).then_rejected(Rejection::Ended);
+    given(ended).when(revoke()).then_rejected(Rejection::Ended);
 }
