@@ -5,6 +5,7 @@
 //! the offsets (compare-and-set). What cannot be handled parks with its key; an outage pauses.
 
 mod batch;
+mod catch_up;
 mod commit;
 mod draft;
 mod handler;
@@ -34,6 +35,7 @@ pub use handler::{
 pub use options::{ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions};
 
 use self::{
+    catch_up::CatchUp,
     draft::panicked,
     lane::{Item, Lane},
     working::Working,
@@ -51,6 +53,7 @@ pub struct BatchConsumer<H: Handler> {
     health: watch::Sender<ConsumerHealth>,
     wake: Arc<Notify>,
     backlog: Backlog,
+    first: CatchUp,
 }
 
 /// A batch of so many records says that more are coming: those are then let gather for a moment, since a
@@ -87,7 +90,17 @@ impl<H: Handler> BatchConsumer<H> {
         let (health, _) = watch::channel(ConsumerHealth::default());
         let backlog = Backlog::of(store.clone());
         let wake = Arc::new(Notify::new());
-        Self { store, log, subscription, handler, clock, options, health, wake, backlog }
+        let first = CatchUp::default();
+        Self { store, log, subscription, handler, clock, options, health, wake, backlog, first }
+    }
+
+    /// Topics of the subscription that the group must have read up to the end that they had at the start,
+    /// before it counts as caught up ([`ConsumerHealth::behind`]).
+    #[must_use]
+    pub fn reading_first(mut self, topics: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.first = CatchUp::of(topics);
+        self.health.send_modify(|health| health.behind = true);
+        self
     }
 
     /// What others may hold on to while it runs.
@@ -189,6 +202,7 @@ impl<H: Handler> Worker<H> {
             if self.parked_pending {
                 wake.notify_one();
             }
+            self.catch_up().await?;
             self.keep_back().await?;
             if let Some(until) = gathers_until.take()
                 && timeout_at(until, shutdown.cancelled()).await.is_ok()
@@ -370,8 +384,8 @@ impl<H: Handler> Worker<H> {
         let parked_keys = self.lanes.iter().map(|lane| lane.parked.len()).sum();
         let (assigned, joined) = (self.lanes.len(), self.joined);
         self.consumer.health.send_if_modified(|health| {
-            let now =
-                ConsumerHealth { stopped, paused: health.paused.clone(), parked_keys, assigned, joined };
+            let (paused, behind) = (health.paused.clone(), health.behind);
+            let now = ConsumerHealth { stopped, paused, parked_keys, assigned, joined, behind };
             let changed = *health != now;
             *health = now;
             changed

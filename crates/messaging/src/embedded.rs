@@ -33,7 +33,7 @@ use self::{
     writer::{Request, Writer},
 };
 use crate::{
-    ConsumedLog, EventLog, LogError, Message, Remedy, Subscription, TopicDifference, TopicSettings,
+    ConsumedLog, EventLog, Extent, LogError, Message, Remedy, Subscription, TopicDifference, TopicSettings,
     TopicSpec,
     topics::{Found, compare},
 };
@@ -180,6 +180,16 @@ impl EventLog for EmbeddedLog {
             bytes += size;
         }
         self.ask(|answer| Request::Publish { messages, bytes, answer }).await
+    }
+
+    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError> {
+        let found = self.shared.topic(topic);
+        let found = found.ok_or_else(|| LogError::Refused(format!("there is no topic {topic}")))?;
+        let extent = |(partition, at): (i32, &topic::Partition)| {
+            let (first, end) = at.bounds();
+            Extent { partition, incarnation: found.incarnation.clone(), first, end }
+        };
+        Ok((0..).zip(&found.partitions).map(extent).collect())
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {

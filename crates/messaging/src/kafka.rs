@@ -4,6 +4,7 @@
 //! database's: what Kafka is told of them only serves the tools that show lag.
 
 mod declaring;
+mod extent;
 mod membership;
 mod probe;
 mod producer;
@@ -27,8 +28,8 @@ use rdkafka::{
 
 use self::{producer::Producing, reader::Reader};
 use crate::{
-    ConsumedLog, EventLog, LogError, LogOptions, Message, Subscription, TopicDifference, TopicSettings,
-    TopicSpec,
+    ConsumedLog, EventLog, Extent, LogError, LogOptions, Message, Subscription, TopicDifference,
+    TopicSettings, TopicSpec,
 };
 
 /// How long creating and deleting topics may take.
@@ -103,6 +104,10 @@ impl EventLog for KafkaLog {
 
     async fn publish(&self, messages: Vec<Message>) -> Result<(), LogError> {
         self.producing.publish(messages).await
+    }
+
+    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError> {
+        self.extents_of(topic.into()).await
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {

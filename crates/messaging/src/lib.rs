@@ -35,7 +35,7 @@ pub use cursor::{Cursor, Rewind};
 pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX, RETENTION};
 pub use follower::{Follow, FollowError, Follower};
 pub use kafka::KafkaLog;
-pub use log::{Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription};
+pub use log::{Assignment, ConsumedLog, Delivery, EventLog, Extent, LogError, Message, Record, Subscription};
 pub use murmur2::partition_of;
 pub use open::{LogOptions, open_log, open_log_with};
 pub use relay::{Publish, RELAY, Relay};

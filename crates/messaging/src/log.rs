@@ -116,6 +116,19 @@ pub struct Assignment {
     pub incarnation: Arc<str>,
 }
 
+/// From where to where the log has a partition's records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// The partition.
+    pub partition: i32,
+    /// Which life of the topic it is: its UUID.
+    pub incarnation: Arc<str>,
+    /// The first offset there is.
+    pub first: i64,
+    /// The offset that the next record gets.
+    pub end: i64,
+}
+
 /// What a consumer gets.
 #[derive(Debug)]
 pub enum Delivery {
@@ -182,6 +195,12 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// [`LogError`]; then some of them may have been published.
     async fn publish(&self, messages: Vec<Message>) -> Result<(), LogError>;
+
+    /// From where to where a topic reaches now, by partition.
+    ///
+    /// # Errors
+    /// [`LogError`]; [`LogError::Refused`] when there is no such topic.
+    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError>;
 
     /// Joins the group and reads.
     ///

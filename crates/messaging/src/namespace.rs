@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use event_store::LogOffset;
 
 use crate::{
-    Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicDifference,
-    TopicSpec,
+    Assignment, ConsumedLog, Delivery, EventLog, Extent, LogError, Message, Record, Subscription,
+    TopicDifference, TopicSpec,
 };
 
 /// A log seen through a prefix.
@@ -54,6 +54,10 @@ impl EventLog for Namespaced {
             message.topic = outer.clone();
         }
         self.inner.publish(messages).await
+    }
+
+    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError> {
+        self.inner.extents(&self.outer(topic)).await
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use event_store::LogOffset;
 use messaging::{
-    ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicDifference, TopicSpec,
+    ConsumedLog, Delivery, EventLog, Extent, LogError, Message, Record, Subscription, TopicDifference,
+    TopicSpec,
 };
 
 use crate::Fault;
@@ -142,6 +143,10 @@ impl EventLog for FaultyLog {
             Some(_) => Err(LogError::unavailable("answer lost on purpose")),
             None => Ok(()),
         }
+    }
+
+    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError> {
+        self.inner.extents(topic).await
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {

@@ -1,5 +1,5 @@
-//! Says by gRPC health when a service is ready: its consumer has joined its group, and its store
-//! answers. The process is ready when all its services are.
+//! Says by gRPC health when a service is ready: its consumer has joined its group and read what must be
+//! read first, and its store answers. The process is ready when all its services are.
 
 use messaging::{ConsumerHandle, ConsumerHealth, EVENT_STORE};
 use tokio::{sync::watch, task::JoinSet};
@@ -63,7 +63,7 @@ pub(super) async fn tell(reporter: HealthReporter, services: Vec<Watched>, stop:
 
 /// While the log is away a service still answers what it can; without its store it answers nothing.
 fn is_ready(health: &ConsumerHealth) -> bool {
-    health.joined && health.paused.as_deref() != Some(EVENT_STORE)
+    health.joined && !health.behind && health.paused.as_deref() != Some(EVENT_STORE)
 }
 
 async fn report(reporter: &HealthReporter, watched: &Watched) -> bool {
@@ -91,5 +91,6 @@ mod tests {
         assert!(!is_ready(&ConsumerHealth::default()));
         assert!(is_ready(&joined) && is_ready(&without(EVENT_LOG)));
         assert!(!is_ready(&without(EVENT_STORE)));
+        assert!(!is_ready(&ConsumerHealth { behind: true, ..joined.clone() }));
     }
 }

@@ -93,6 +93,8 @@ pub struct ConsumerHealth {
     pub paused: Option<Arc<str>>,
     /// Keys of its partitions that have parked records.
     pub parked_keys: usize,
+    /// Whether its group has yet to read what must be read first.
+    pub behind: bool,
 }
 
 /// What others hold on to while a consumer runs.

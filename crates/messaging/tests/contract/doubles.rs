@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use event_store::{Append, Engine, Store, StoreError, StoreOptions, Verdict};
-use messaging::{ConsumedLog, EventLog, LogError, Message, Subscription, TopicDifference, TopicSpec};
+use messaging::{ConsumedLog, EventLog, Extent, LogError, Message, Subscription, TopicDifference, TopicSpec};
 use testkit::{Intercept, Intercepted};
 use types::fresh_uuid;
 
@@ -103,6 +103,10 @@ impl EventLog for FaultyLog {
                 Err(LogError::unavailable("answer lost on purpose"))
             }
         }
+    }
+
+    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError> {
+        self.inner.extents(topic).await
     }
 
     async fn subscribe(&self, mut subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {

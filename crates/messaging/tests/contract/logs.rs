@@ -22,6 +22,7 @@ on_each![
     a_record_over_the_limit_is_refused_and_nothing_of_its_publish_appears,
     an_offset_that_is_not_there_is_a_named_fault,
     declaring_a_topic_again_changes_nothing,
+    a_topic_says_from_where_to_where_it_reaches,
 ];
 
 async fn records_of_a_key_keep_their_order_in_the_partition_that_murmur2_says(bench: Arc<Bench>) {
@@ -62,6 +63,22 @@ async fn offsets_count_from_zero_and_a_reader_starts_where_it_says(bench: Arc<Be
     reader.read(2).await;
     let read: Vec<(i64, &str)> = reader.records.iter().map(|record| (record.offset, text(record))).collect();
     assert_eq!(read, [(2, "2"), (3, "3")]);
+}
+
+async fn a_topic_says_from_where_to_where_it_reaches(bench: Arc<Bench>) {
+    let topic = bench.topic(2).await;
+    let reach = async || {
+        let found = bench.log.extents(&topic).await.unwrap();
+        assert!(found.iter().all(|it| !it.incarnation.is_empty() && it.incarnation == found[0].incarnation));
+        found.iter().map(|it| (it.partition, it.first, it.end)).collect::<Vec<_>>()
+    };
+    assert_eq!(reach().await, [(0, 0, 0), (1, 0, 0)]);
+    bench.publish(&topic, &[("a", "0"), ("a", "1"), ("a", "2")]).await;
+    let partition = partition_of(b"a", 2);
+    let expected = [0, 1].map(|it| (it, 0, if it == partition { 3 } else { 0 }));
+    assert_eq!(reach().await, expected);
+    let unknown = bench.log.extents("there.is.none").await;
+    assert!(matches!(unknown, Err(LogError::Refused(_))), "{unknown:?}");
 }
 
 async fn what_nobody_committed_is_read_again_by_the_next_member(bench: Arc<Bench>) {

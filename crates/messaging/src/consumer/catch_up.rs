@@ -1,0 +1,120 @@
+//! Topics that must be read before anything else counts: up to the end that they had at the start.
+//!
+//! It is the group that reads them, so that what its offsets say in the database decides, and a
+//! replica without partitions waits for the others, too.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use event_store::LogOffset;
+
+use super::{Handler, Stop, Worker};
+use crate::{EventLog, Extent, LogError};
+
+/// What is to be read first.
+#[derive(Default)]
+pub(super) struct CatchUp {
+    /// The topics that nobody has asked about yet.
+    asked: Vec<Arc<str>>,
+    /// How far each reaches.
+    ends: BTreeMap<Arc<str>, Vec<Extent>>,
+}
+
+impl CatchUp {
+    pub(super) fn of(topics: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self { asked: topics.into_iter().collect(), ends: BTreeMap::new() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.asked.is_empty() && self.ends.is_empty()
+    }
+
+    /// Asks how far the topics reach that nobody has asked about.
+    async fn ask(&mut self, log: &dyn EventLog) -> Result<(), LogError> {
+        while let Some(topic) = self.asked.last() {
+            let ends = log.extents(topic).await?;
+            self.ends.extend(self.asked.pop().map(|topic| (topic, ends)));
+        }
+        Ok(())
+    }
+
+    /// Takes note of where the group stands; gives the topics that it has read now, and up to where.
+    fn stand(&mut self, rows: &[LogOffset]) -> Vec<(Arc<str>, Vec<Extent>)> {
+        let read = |topic: &Arc<str>, ends: &[Extent]| {
+            ends.iter().all(|it| it.first == it.end || rows.iter().any(|row| reaches(row, topic, it)))
+        };
+        let (over, left) =
+            std::mem::take(&mut self.ends).into_iter().partition(|(topic, ends)| read(topic, ends));
+        self.ends = left;
+        let over: BTreeMap<_, _> = over;
+        over.into_iter().collect()
+    }
+}
+
+fn reaches(row: &LogOffset, topic: &Arc<str>, extent: &Extent) -> bool {
+    row.topic == *topic
+        && row.partition == extent.partition
+        && row.incarnation == extent.incarnation
+        && row.next >= extent.end
+}
+
+impl<H: Handler> Worker<H> {
+    /// Looks whether what must be read first has been. Nothing is asked of a log that has not let us
+    /// join yet.
+    pub(super) async fn catch_up(&mut self) -> Result<(), Stop> {
+        if self.consumer.first.is_over() || !self.joined {
+            return Ok(());
+        }
+        let group = self.consumer.subscription.group.clone();
+        let log = self.consumer.log.clone();
+        if let Err(error) = self.consumer.first.ask(&*log).await {
+            tracing::warn!(%group, %error, "how far the log reaches is not known yet");
+            return Ok(());
+        }
+        let rows = self.offsets().await?;
+        for (topic, ends) in self.consumer.first.stand(&rows) {
+            let offsets = ends.iter().map(|it| format!("{}:{}", it.partition, it.end));
+            let offsets = offsets.collect::<Vec<_>>().join(" ");
+            tracing::info!(%group, %topic, offsets, "read up to the end that it had at the start");
+        }
+        let behind = !self.consumer.first.is_over();
+        self.consumer
+            .health
+            .send_if_modified(|health| std::mem::replace(&mut health.behind, behind) != behind);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(partition: i32, first: i64, end: i64) -> Extent {
+        Extent { partition, incarnation: "life".into(), first, end }
+    }
+
+    fn row(partition: i32, incarnation: &str, next: i64) -> LogOffset {
+        let (consumer, topic) = ("group".into(), "ledger".into());
+        LogOffset { consumer, topic, partition, incarnation: incarnation.into(), next }
+    }
+
+    #[test]
+    fn a_topic_is_read_when_every_partition_is_up_to_the_end_that_it_had() {
+        let ledger: Arc<str> = "ledger".into();
+        let mut first = CatchUp::of([]);
+        assert!(first.is_over());
+        first.ends.insert(ledger.clone(), vec![extent(0, 0, 3), extent(1, 5, 5), extent(2, 2, 4)]);
+        for behind in [
+            vec![],
+            vec![row(0, "life", 3), row(2, "life", 3)],
+            vec![row(0, "life", 2), row(2, "life", 4)],
+            // Another life of the topic says nothing of this one.
+            vec![row(0, "earlier", 9), row(2, "life", 4)],
+        ] {
+            assert_eq!(first.stand(&behind), [], "{behind:?}");
+            assert!(!first.is_over());
+        }
+        let read = first.stand(&[row(0, "life", 3), row(2, "life", 7)]);
+        assert_eq!(read.iter().map(|(topic, _)| topic.clone()).collect::<Vec<_>>(), [ledger]);
+        assert!(first.is_over());
+    }
+}
