@@ -1,6 +1,7 @@
 //! What operators need, across every service of this process: records of the log that could not be
 //! handled, and publishing again.
 
+mod closures;
 mod republish;
 mod wire;
 
@@ -242,6 +243,13 @@ impl OperationsService for Operations {
         _: Request<pb::ListRelaysRequest>,
     ) -> Result<Response<pb::ListRelaysResponse>, Status> {
         Ok(Response::new(self.relays().await?))
+    }
+
+    async fn list_closures(
+        &self,
+        _: Request<pb::ListClosuresRequest>,
+    ) -> Result<Response<pb::ListClosuresResponse>, Status> {
+        Ok(Response::new(self.closures().await?))
     }
 
     async fn republish(

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use keys::SigningKey;
 use proto::participant::v1 as pb;
-use types::{CancellationId, Scope, Timestamp};
+use types::{CancellationId, Edition, Scope, Timestamp};
 
 use crate::{
     Account, Answer, Assessed, Case, CaseRecord, Participant, Phase, Step,
     account::{Answered, Fact},
     contract,
     given::Given,
+    handler::Closure,
     is_success,
 };
 
@@ -181,8 +182,40 @@ impl<'a, P: Participant> Draft<'a, P> {
         self.reconsider();
     }
 
+    /// Closes the account of a subject that the ledger says is closed, if that is not known here: its
+    /// facts come to what EXECUTE would have made of them.
+    pub(crate) fn stay_closed(&mut self, closure: &Closure) {
+        let Closure { subject, cancellation, at } = closure;
+        let account = &self.decided.account;
+        if account.closed.is_some() {
+            return;
+        }
+        let known = account.cases.get(cancellation).map(|record| &record.case);
+        let case = known.filter(|case| case.scope == Scope::WholeAccount).cloned().unwrap_or_else(|| {
+            let (region, edition) = account.known.clone().unwrap_or((String::new(), Edition::Domestic));
+            let (cancellation, subject) = (cancellation.clone(), subject.clone());
+            Case { cancellation, subject, region, edition, scope: Scope::WholeAccount, assessed_at: *at }
+        });
+        let events = self.participant.stay_closed(&case, &account.state, *at, self.now);
+        self.own(events);
+        self.close(&case);
+        self.reconsider();
+    }
+
+    fn close(&mut self, case: &Case) {
+        self.add(Fact::Closed(pb::SubjectClosed {
+            subject_id: case.subject.to_string(),
+            cancellation_id: case.cancellation.to_string(),
+        }));
+    }
+
     fn execute(&mut self, told: &Told) {
         let Told { instruction, case, .. } = told;
+        // The ledger was faster than the instruction: it has happened, whatever was assessed.
+        if self.decided.account.closed.as_ref() == Some(&case.cancellation) {
+            self.take(Some(told), case, 1, Step::nothing_to_do());
+            return;
+        }
         let found = self.assessment(case);
         let accepted = &instruction.assessment_digest;
         if !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..] {
@@ -225,10 +258,7 @@ impl<'a, P: Participant> Draft<'a, P> {
         self.answered(new, answer);
         let left = told.0 == pb::InstructionKind::Execute && is_success(outcome);
         if left && case.scope == Scope::WholeAccount && self.decided.account.closed.is_none() {
-            self.add(Fact::Closed(pb::SubjectClosed {
-                subject_id: case.subject.to_string(),
-                cancellation_id: case.cancellation.to_string(),
-            }));
+            self.close(case);
         }
     }
 

@@ -1,4 +1,5 @@
-//! Records of the log: instructions, and what identity tells of subjects.
+//! Records of the log: instructions, and what identity tells of subjects, in its facts and in the
+//! ledger of those that are closed.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use event_store::{Metadata, Recorded, StreamId};
 use messaging::{Decision, Handler, Message, Poison, Record, StreamEvents, Streams, Undecided, Unreadable};
 use prost::Message as _;
 use proto::{identity::v1 as identity, participant::v1 as pb};
-use types::{SubjectId, fresh_uuid};
+use types::{CancellationId, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{
     Account, Accounts, Participant,
@@ -27,8 +28,18 @@ const SUBJECT_REGISTERED: &str = "exeunt.identity.v1.SubjectRegistered";
 pub enum Input {
     Instruction(Box<Told>),
     Registered(SubjectId, pb::SubjectKnown),
+    /// An entry of the ledger.
+    Closed(Closure),
     /// A fact of identity's that is of no use here.
     Other,
+}
+
+/// That a subject is closed, and stays so.
+#[derive(Debug)]
+pub struct Closure {
+    pub(crate) subject: SubjectId,
+    pub(crate) cancellation: CancellationId,
+    pub(crate) at: Timestamp,
 }
 
 impl<P: Participant> Accounts<P> {
@@ -81,6 +92,7 @@ impl<P: Participant> Accounts<P> {
             Input::Instruction(told) => {
                 (told.instruction.tenant.as_str(), told.instruction.cancellation_id.as_str())
             }
+            Input::Closed(closure) => ("", closure.cancellation.as_str()),
             Input::Registered(..) | Input::Other => ("", ""),
         };
         Arc::new(Metadata {
@@ -122,6 +134,22 @@ fn read_fact(record: &Record) -> Result<(StreamId, Input), Poison> {
     Ok((stream_of(&subject), Input::Registered(subject, known)))
 }
 
+fn read_closure(record: &Record) -> Result<(StreamId, Input), Poison> {
+    let entry =
+        identity::SubjectClosed::decode(record.payload.clone()).map_err(|e| undecodable(e.to_string()))?;
+    let closure = Closure {
+        subject: SubjectId::parse(&entry.subject_id).map_err(|e| undecodable(e.to_string()))?,
+        cancellation: CancellationId::parse(&entry.cancellation_id)
+            .map_err(|e| undecodable(e.to_string()))?,
+        at: entry
+            .closed_at
+            .as_ref()
+            .and_then(Timestamp::from_proto)
+            .ok_or_else(|| undecodable("closure lacks its moment"))?,
+    };
+    Ok((stream_of(&closure.subject), Input::Closed(closure)))
+}
+
 impl<P: Participant> Handler for Accounts<P> {
     type State = Arc<Account<P::State>>;
 
@@ -132,6 +160,9 @@ impl<P: Participant> Handler for Accounts<P> {
     fn read(&self, record: &Record) -> Result<(StreamId, Input), Poison> {
         if *record.topic == *contract::IDENTITY_EVENTS {
             return read_fact(record);
+        }
+        if *record.topic == *contract::CLOSURES {
+            return read_closure(record);
         }
         self.read_instruction(record)
     }
@@ -149,6 +180,7 @@ impl<P: Participant> Handler for Accounts<P> {
         let subject = match input {
             Input::Instruction(told) => &told.case.subject,
             Input::Registered(subject, _) => subject,
+            Input::Closed(closure) => &closure.subject,
             Input::Other => return Ok(Decision::default()),
         };
         let account = Account::clone(streams.get(&stream_of(subject))?);
@@ -156,6 +188,7 @@ impl<P: Participant> Handler for Accounts<P> {
         match input {
             Input::Instruction(told) => draft.instruct(told),
             Input::Registered(_, known) => draft.known(known.clone()),
+            Input::Closed(closure) => draft.stay_closed(closure),
             Input::Other => {}
         }
         Ok(self.decision(record, subject, input, draft))

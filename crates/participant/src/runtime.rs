@@ -96,12 +96,14 @@ impl<P: Participant> Runtime<P> {
         );
         let accounts = Accounts::new(store.clone(), participant, key, clock.clone())
             .with_batched_signatures(batched_signatures);
-        let mut topics = vec![instructions];
+        let closures: Arc<str> = contract::CLOSURES.into();
+        let mut topics = vec![instructions, closures.clone()];
         topics.extend(follows_identity.then(|| Arc::from(contract::IDENTITY_EVENTS)));
         let subscription = Subscription { group: format!("exeunt.{name}").into(), member, topics };
         let handler = Arc::new(accounts.clone());
         let consumer =
-            BatchConsumer::new(store, log.clone(), subscription, handler, clock, ConsumerOptions::default());
+            BatchConsumer::new(store, log.clone(), subscription, handler, clock, ConsumerOptions::default())
+                .reading_first([closures]);
         Ok(Self { accounts, consumer, followers: vec![relay], log, announcement })
     }
 
@@ -118,7 +120,8 @@ impl<P: Participant> Runtime<P> {
         &self.accounts
     }
 
-    /// What may be asked of the consumer while it runs.
+    /// What may be asked of the consumer while it runs. It is behind until the ledger of closed subjects
+    /// is applied up to the end that it had at the start.
     #[must_use]
     pub fn consumer(&self) -> ConsumerHandle {
         self.consumer.handle()

@@ -25,7 +25,8 @@ pub fn closures() -> TopicSpec {
 #[must_use]
 pub fn of_participant(name: &ParticipantName) -> Vec<TopicSpec> {
     let own = [contract::instructions_topic(name), contract::events_topic(name.as_str())];
-    once_each(own.map(contract::topic).into_iter().chain(common()).chain([contract::keys(name)]))
+    let kept = [contract::keys(name), closures()];
+    once_each(own.map(contract::topic).into_iter().chain(common()).chain(kept))
 }
 
 /// What the coordinator of that name reads and writes: instructions of everybody, and the keys of

@@ -120,6 +120,19 @@ pub trait Participant: Send + Sync + 'static {
         Step::nothing_to_do()
     }
 
+    /// The account is closed, as the ledger of closed subjects tells, and this store does not know it:
+    /// it is an older copy, or was never asked. What its data must come to is what EXECUTE brings about,
+    /// whatever would block or wait there: nobody waits for the answer.
+    fn stay_closed(
+        &self,
+        case: &Case,
+        state: &Self::State,
+        _closed_at: Timestamp,
+        now: Timestamp,
+    ) -> Vec<Self::Event> {
+        self.execute(case, state, now).events
+    }
+
     /// Folds a stored event into a subject's account.
     ///
     /// # Errors

@@ -7,9 +7,13 @@ use bytes::Bytes;
 use event_store::{Position, Store};
 use keys::SigningKey;
 use messaging::{CloudEvent, EventLog};
-use participant::{Account, Accounts, Participant, contract};
+use participant::{Account, Accounts, Participant, contract, topics};
 use prost::Name;
-use proto::{identity::v1::SubjectRegistered, participant::v1 as pb, types::v1 as words};
+use proto::{
+    identity::v1::{SubjectClosed, SubjectRegistered},
+    participant::v1 as pb,
+    types::v1 as words,
+};
 use tempfile::TempDir;
 use types::{CancellationId, Clock, ParticipantName, SubjectId, Timestamp, fresh_uuid};
 
@@ -38,7 +42,8 @@ impl Stage {
         let directory = TempDir::new().expect("a temporary directory");
         let store = temp_store(directory.path()).await;
         let log = temp_log(directory.path()).await;
-        log.declare(&[contract::topic(contract::IDENTITY_EVENTS)]).await.expect("a topic is declared");
+        let declared = [contract::topic(contract::IDENTITY_EVENTS), topics::closures()];
+        log.declare(&declared).await.expect("topics are declared");
         Self {
             clock: Arc::new(ManualClock::at(now)),
             store,
@@ -69,6 +74,16 @@ impl Stage {
             edition: words::Edition::Domestic.into(),
         };
         self.tell(contract::IDENTITY_EVENTS.into(), subject.as_str(), "identity", &fact).await;
+    }
+
+    /// Tells in the ledger that the subject was closed, now.
+    pub async fn close(&self, subject: &SubjectId, cancellation: &CancellationId) {
+        let entry = SubjectClosed {
+            subject_id: subject.to_string(),
+            cancellation_id: cancellation.to_string(),
+            closed_at: Some(self.clock.now().to_proto()),
+        };
+        self.tell(contract::CLOSURES.into(), subject.as_str(), "identity", &entry).await;
     }
 
     /// Tells the participant, as the coordinator, what it shall do. Nothing is said of an assessment:

@@ -1,6 +1,6 @@
 //! Parked records of two services, listed, tried again and given up.
 
-use event_store::{ParkedState, Position, StoreOptions};
+use event_store::{LogOffset, OffsetAdvance, ParkedState, Position, StoreOptions};
 use messaging::{Cursor, RELAY};
 use prost::bytes::Bytes;
 use proto::operations::v1::republish_request::From;
@@ -257,4 +257,28 @@ async fn a_position_needs_the_one_service_that_it_is_of() {
         let wrong = refused.get_details_bad_request().unwrap().field_violations;
         assert_eq!(wrong.iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), fields);
     }
+}
+
+#[tokio::test]
+async fn b16_it_is_told_up_to_where_each_service_has_applied_the_ledger_of_closed_subjects() {
+    let stage = Stage::new().await;
+    let row = |service: usize, topic: &str, partition, next| LogOffset {
+        consumer: stage.stores[service].consumer(),
+        topic: topic.into(),
+        partition,
+        incarnation: "one".into(),
+        next,
+    };
+    let ledger = participant::contract::CLOSURES;
+    for (service, rows) in
+        [(1, vec![row(1, ledger, 2, 7), row(1, ledger, 0, 3), row(1, "other", 0, 9)]), (0, vec![])]
+    {
+        let offsets = rows.into_iter().map(|to| OffsetAdvance { from: None, to }).collect();
+        let append = Append { offsets, ..Append::default() };
+        stage.stores[service].store.append(append).await.unwrap();
+    }
+    let answer = stage.operations.list_closures(Request::new(pb::ListClosuresRequest {})).await.unwrap();
+    let applied = answer.into_inner().applied;
+    let told = applied.iter().map(|it| (it.service.as_str(), it.partition, it.next, it.incarnation.as_str()));
+    assert_eq!(told.collect::<Vec<_>>(), [("b", 0, 3, "one"), ("b", 2, 7, "one")]);
 }

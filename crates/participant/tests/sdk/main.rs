@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
 
 mod accounts;
+mod closures;
 mod publish;
 mod timers;
 
