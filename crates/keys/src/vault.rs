@@ -19,7 +19,7 @@ use chacha20poly1305::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{Kek, file, random};
+use crate::{Kek, Secret, file, random};
 
 /// How many unwrapped keys are kept in memory.
 const CACHED_KEYS_MAX: usize = 4096;
@@ -115,6 +115,31 @@ impl Vault {
     pub fn open_sealed(&self, owner: &str, field: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
         let key = self.key(owner)?;
         decrypt(&key, &associated(owner, field), sealed).ok_or(VaultError::Tampered)
+    }
+
+    /// HMAC-SHA-256 of a value under this owner's key, bound to the field: what the destroyed key leaves of it
+    /// tells nothing of the value. Makes the owner's key if there is none yet.
+    ///
+    /// # Errors
+    /// As [`Vault::seal`].
+    pub fn hash(&self, owner: &str, field: &str, value: &[u8]) -> Result<[u8; 32], VaultError> {
+        let key = match self.key(owner) {
+            Err(VaultError::Unknown) => self.create_key(owner)?,
+            key => key?,
+        };
+        Ok(keyed_hash(&key, &associated(owner, field), value))
+    }
+
+    /// The same where the owner has a key; `None` where there is none, or none any more.
+    ///
+    /// # Errors
+    /// [`VaultError::Owner`], and what the disk and the key-encryption key give.
+    pub fn known_hash(&self, owner: &str, field: &str, value: &[u8]) -> Result<Option<[u8; 32]>, VaultError> {
+        match self.key(owner) {
+            Ok(key) => Ok(Some(keyed_hash(&key, &associated(owner, field), value))),
+            Err(VaultError::Unknown | VaultError::Destroyed) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Destroys the owner's key, for ever: nothing sealed for this owner opens again, and nothing
@@ -228,6 +253,11 @@ fn associated(owner: &str, field: &str) -> Vec<u8> {
     [owner.as_bytes(), &[0], field.as_bytes()].concat()
 }
 
+/// Another use of the key than sealing, so under a label of its own.
+fn keyed_hash(key: &DataKey, associated: &[u8], value: &[u8]) -> [u8; 32] {
+    Secret::from_bytes(***key).hmac("exeunt vault", &[associated, value])
+}
+
 fn encrypt(key: &[u8; 32], associated: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, VaultError> {
     let nonce = random::<NONCE_BYTES>().map_err(VaultError::Random)?;
     let ciphertext = XChaCha20Poly1305::new(key.into())
@@ -264,6 +294,23 @@ mod tests {
         let sealed = open(&home).seal("sbj_1", "email", b"user@example.com").unwrap();
         assert!(!sealed.windows(4).any(|window| window == b"user"));
         assert_eq!(open(&home).open_sealed("sbj_1", "email", &sealed).unwrap(), b"user@example.com");
+    }
+
+    #[test]
+    fn a_hash_is_the_same_for_one_owner_and_field_and_gone_with_the_key() {
+        let home = tempfile::tempdir().unwrap();
+        let vault = open(&home);
+        assert_eq!(vault.known_hash("week-1", "sms", b"x").unwrap(), None);
+        let hash = vault.hash("week-1", "sms", b"x").unwrap();
+        assert_eq!(open(&home).known_hash("week-1", "sms", b"x").unwrap(), Some(hash));
+        for (owner, field, value) in
+            [("week-2", "sms", "x"), ("week-1", "email", "x"), ("week-1", "sms", "y")]
+        {
+            assert_ne!(vault.hash(owner, field, value.as_bytes()).unwrap(), hash);
+        }
+        vault.destroy("week-1").unwrap();
+        assert_eq!(vault.known_hash("week-1", "sms", b"x").unwrap(), None);
+        assert!(matches!(vault.hash("week-1", "sms", b"x"), Err(VaultError::Destroyed)));
     }
 
     #[test]

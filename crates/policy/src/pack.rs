@@ -7,7 +7,7 @@ use serde::Deserialize;
 use types::Timestamp;
 
 use crate::{
-    Calendar, Clock, Period,
+    Calendar, Clock, ClockRule, Period,
     clock::{Pause, Place, Reckoning},
 };
 
@@ -246,5 +246,27 @@ impl Pack {
     ) -> Option<Reckoning> {
         let place = Place { zone: &self.time_zone, zone_name: &self.zone, calendar: &self.calendar };
         self.clocks.get(clock)?.reckon(place, from, pauses, extended)
+    }
+
+    /// The end of a period that runs from an instant: of civil time, the end of its last day in the pack's
+    /// zone. Of no time at all, that instant.
+    #[must_use]
+    pub fn after(&self, period: Period, from: Timestamp) -> Timestamp {
+        if period.is_zero() {
+            return from;
+        }
+        let rule = ClockRule {
+            id: String::new(),
+            period,
+            before: false,
+            opens: None,
+            extension: None,
+            pauses: false,
+            rolls: false,
+            authority: self.re_registration.authority.clone(),
+        };
+        let clock = Clock { about: String::new(), from: String::new(), rules: vec![rule] };
+        let place = Place { zone: &self.time_zone, zone_name: &self.zone, calendar: &self.calendar };
+        clock.reckon(place, from, &[], false).map_or(from, |reckoned| reckoned.due)
     }
 }

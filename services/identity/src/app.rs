@@ -1,10 +1,15 @@
 //! The shell: seals, decides, appends, waits for the effect, signs.
 
+mod coming_back;
+mod guardian;
+pub(crate) mod standing;
+
 use std::{sync::Arc, time::Duration};
 
 use event_store::Position;
 use keys::{Secret, SigningKey, Vault, VerificationClaims, constant_time_eq};
 use participant::{Account, AccountError, Accounts, RequestClaim, Write, Written, stream_of};
+use policy::Packs;
 use proto::participant::v1::SubjectKnown;
 use tokio::{sync::watch, time::timeout};
 use types::{Caller, SubjectId, Timestamp, fresh_uuid};
@@ -13,7 +18,8 @@ use crate::{
     address::Address,
     code::{code, code_hash},
     domain::{
-        self, Command, Event, Key, Rejection, SealedContact, State, TOKEN_LIFETIME, TokenId, VerificationId,
+        self, Command, Complete, Event, Key, Rejection, SealedContact, State, TOKEN_LIFETIME, TokenId,
+        VerificationId,
     },
     effects::{open_contact, sealed_field},
     error::Error,
@@ -37,6 +43,7 @@ pub(crate) struct App {
     pub(crate) secret: Arc<Secret>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) token_key: Arc<SigningKey>,
+    pub(crate) packs: Arc<Packs>,
     /// Up to where codes are delivered.
     pub(crate) delivered: watch::Receiver<Position>,
 }
@@ -83,8 +90,10 @@ impl App {
         {
             return Ok(claim.same(&value).map_err(AccountError::from)?);
         }
+        // Somebody new, whoever had the contacts before: another id, another key, nothing of the old.
         let subject = SubjectId::mint(fresh_uuid());
         let Registration { region, edition, contacts } = who;
+        self.may_come_back(contacts.clone()).await?;
         let contacts = self.seal(&subject, contacts).await?;
         let known = SubjectKnown {
             subject_id: subject.to_string(),
@@ -111,14 +120,19 @@ impl App {
 
     /// Makes a code and waits, within a bound, until it is delivered.
     pub(crate) async fn start(&self, asked: Asked<'_>, start: Start) -> Result<Started, Error> {
-        let Start { subject, cancellation, factor } = start;
-        self.await_case(&subject, |account| account.cases.contains_key(&cancellation)).await?;
+        let Start { subject, cancellation, factor, ward } = start;
+        let whose = ward.as_ref().unwrap_or(&subject);
+        self.await_case(whose, |account| account.cases.contains_key(&cancellation)).await?;
+        if let Some(ward) = &ward {
+            self.guards(ward, &subject).await?;
+        }
         let id = VerificationId::mint(fresh_uuid());
         let code_hash = code_hash(&self.secret, &id, &code(&self.secret, &id));
         let reference = id.to_string();
         let decide = |state: &State, now| {
             let (id, cancellation) = (id.clone(), cancellation.clone());
-            let events = domain::decide(state, Command::Start { id, cancellation, factor, code_hash, now })?;
+            let wanted = domain::Start { id, cancellation, factor, code_hash, now };
+            let events = domain::decide(state, Command::Start(wanted))?;
             Ok::<_, Rejection>((events, reference.clone()))
         };
         let written = self.accounts.write(asked.write(&subject), decide).await?;
@@ -127,7 +141,7 @@ impl App {
     }
 
     async fn started(&self, subject: SubjectId, written: Written<State>) -> Result<Started, Error> {
-        let state = standing(written.account)?;
+        let state = open_state(written.account)?;
         let id = VerificationId::parse(&written.reference).map_err(|_| Rejection::VerificationUnknown)?;
         let verification = state.verifications.get(&id).ok_or(Rejection::VerificationUnknown)?;
         let (place, expires_at) = (verification.contact, verification.expires_at);
@@ -154,7 +168,7 @@ impl App {
                 if has(&account) {
                     return Ok(());
                 }
-                standing(account)?;
+                open_state(account)?;
                 tail.pass_until(&stream).await.map_err(AccountError::from)?;
             }
         };
@@ -178,7 +192,8 @@ impl App {
             let (id, token) = (given.id.clone(), token.clone());
             let verification = state.verifications.get(&id);
             let code_is_right = verification.is_some_and(|made| constant_time_eq(&made.code_hash, &hash));
-            let events = domain::decide(state, Command::Complete { id, code_is_right, token, now })?;
+            let completed = Complete { id, code_is_right, token, now };
+            let events = domain::decide(state, Command::Complete(completed))?;
             let reference = match events.first() {
                 Some(Event::CodeRefused(id)) => {
                     let left = verification.map_or(0, |made| made.tries_left().saturating_sub(1));
@@ -202,7 +217,7 @@ impl App {
         id: &VerificationId,
         account: Account<State>,
     ) -> Result<Given, Error> {
-        let state = standing(account)?;
+        let state = open_state(account)?;
         let verification = state.verifications.get(id).ok_or(Rejection::VerificationUnknown)?;
         let token = verification.token.as_ref().ok_or(Rejection::VerificationUnknown)?;
         if self.accounts.now() >= token.expires_at {
@@ -221,7 +236,7 @@ impl App {
 }
 
 /// The state of an account that is neither closed nor about to be.
-fn standing(account: Account<State>) -> Result<State, Error> {
+fn open_state(account: Account<State>) -> Result<State, Error> {
     if account.closed.is_some() {
         return Err(AccountError::Closed.into());
     }

@@ -1,115 +1,28 @@
-//! A subject as identity knows it, as pure rules: sealed contacts, verifications, and the end of
-//! the key that seals.
+//! A subject as identity knows it, as pure rules: sealed contacts and verifications, standing,
+//! guardians, and the end of the key that seals. Each has a room of its own.
 //!
-//! `decide` says which facts a command adds or why it is refused, `evolve` applies one fact. Codes
-//! are known here only by their hashes, addresses only sealed.
+//! `decide` says which facts a command adds or why it is refused, `evolve` applies one fact.
 
+pub mod coming_back;
+pub mod guardian;
+pub mod standing;
+
+mod closing;
 #[cfg(test)]
 mod tests;
+mod verification;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use types::{CancellationId, Edition, SubjectId, Timestamp};
 
-types::minted_id!(
-    /// One code, from its making to its token.
-    VerificationId, "ver"
-);
-types::minted_id!(
-    /// A token that proves a verification.
-    TokenId, "tok"
-);
-
-/// How long a code may be given.
-pub const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
-
-/// How long a token holds.
-pub const TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
-
-/// How many wrong codes a verification takes; after them it takes none.
-pub const WRONG_TRIES_MAX: u32 = 5;
-
-/// How many codes are made for one cancellation within the lifetime of one.
-pub const CODES_MAX: usize = 5;
-
-/// How many are made for one subject within it. Whoever may ask for cancellations may ask for many,
-/// and must have neither more guesses by that nor more messages sent to somebody else.
-pub const CODES_PER_SUBJECT_MAX: usize = 20;
-
-/// What a subject can show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Factor {
-    /// A code sent to a telephone.
-    SmsCode,
-    /// A code sent to a mailbox.
-    EmailCode,
-}
-
-/// A contact whose address only the subject's key opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedContact {
-    /// The factor it serves.
-    pub factor: Factor,
-    /// The sealed address.
-    pub sealed: Arc<[u8]>,
-}
-
-/// A code that was made, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verification {
-    /// What it is good for.
-    pub cancellation: CancellationId,
-    /// How the code travels.
-    pub factor: Factor,
-    /// The place of the contact it went to, from 0.
-    pub contact: usize,
-    /// The keyed hash of the code.
-    pub code_hash: [u8; 32],
-    /// The first instant at which the code is taken no more.
-    pub expires_at: Timestamp,
-    /// How many wrong codes were given.
-    pub wrong_tries: u32,
-    /// The token that the right one gave.
-    pub token: Option<Token>,
-}
-
-impl Verification {
-    /// How many more wrong codes it takes.
-    #[must_use]
-    pub fn tries_left(&self) -> u32 {
-        WRONG_TRIES_MAX.saturating_sub(self.wrong_tries)
-    }
-}
-
-/// A token that was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// Its id.
-    pub id: TokenId,
-    /// The first instant at which it holds no more; a whole second.
-    pub expires_at: Timestamp,
-}
-
-impl Token {
-    /// When it was issued.
-    #[must_use]
-    pub fn issued_at(&self) -> Timestamp {
-        let lifetime = i64::try_from(TOKEN_LIFETIME.as_micros()).unwrap_or(i64::MAX);
-        Timestamp::from_micros(self.expires_at.as_micros() - lifetime)
-    }
-}
-
-/// The subject's key, which opens its contacts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Key {
-    /// It stands.
-    #[default]
-    Stands,
-    /// This cancellation demands that it be destroyed.
-    Doomed(CancellationId),
-    /// It was destroyed, for this cancellation.
-    Destroyed(CancellationId),
-}
+pub use closing::{Key, close, doom, stay_closed};
+pub use standing::AppealId;
+#[cfg(test)]
+pub use verification::CODE_LIFETIME;
+pub use verification::{
+    Complete, Factor, SealedContact, Start, TOKEN_LIFETIME, Token, TokenId, Verification, VerificationId,
+};
 
 /// One subject.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -120,32 +33,36 @@ pub struct State {
     pub verifications: BTreeMap<VerificationId, Verification>,
     /// The key that seals the contacts.
     pub key: Key,
+    /// Whether the stay-closed entry is made.
+    pub closed: bool,
+    /// Whether the subject may sign in.
+    pub standing: standing::State,
+    /// Who must consent to the end of the account.
+    pub guardians: guardian::State,
+    /// In the stream of a contact, or of a week: what is known of those who may come back.
+    pub coming_back: coming_back::State,
 }
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Make a code.
-    Start {
-        /// The new verification's id.
-        id: VerificationId,
-        /// What it is to be good for.
-        cancellation: CancellationId,
-        /// How the code is to travel.
-        factor: Factor,
-        /// The keyed hash of the code that this id has.
-        code_hash: [u8; 32],
+    Start(Start),
+    /// Take a code.
+    Complete(Complete),
+    /// Change whether the subject may sign in.
+    Standing {
+        /// Who.
+        subject: SubjectId,
+        /// How.
+        command: standing::Command,
         /// The instant now.
         now: Timestamp,
     },
-    /// Take a code.
-    Complete {
-        /// Which verification.
-        id: VerificationId,
-        /// Whether it is the code that was sent.
-        code_is_right: bool,
-        /// The id of the token, should there be a new one.
-        token: TokenId,
+    /// Have a guardian, or hear one.
+    Guardian {
+        /// What.
+        command: guardian::Command,
         /// The instant now.
         now: Timestamp,
     },
@@ -207,6 +124,12 @@ pub enum Event {
         /// The key as a JWK.
         jwk_json: String,
     },
+    /// Something about the subject's standing.
+    Standing(standing::Event),
+    /// Something about the subject's guardians.
+    Guardian(guardian::Event),
+    /// Of a contact, or of a week, not of a subject: something about those who may come back.
+    ComingBack(coming_back::Event),
 }
 
 /// Why a command is refused.
@@ -233,6 +156,62 @@ pub enum Rejection {
     /// The code, or the token it gave, has expired.
     #[error("the code has expired; ask for a new one")]
     CodeExpired,
+    /// The subject is banned for another reason.
+    #[error("the subject is banned already, for {reason_code}; lift that ban first")]
+    AlreadyBanned {
+        /// Why, as a code.
+        reason_code: String,
+    },
+    /// There is no ban.
+    #[error("the subject is not banned")]
+    NotBanned,
+    /// A person has to decide on an appeal first.
+    #[error("a person decides on the subject's appeal {appeal} by {due}")]
+    AppealUndecided {
+        /// The appeal.
+        appeal: AppealId,
+        /// By when.
+        due: Timestamp,
+    },
+    /// No such appeal.
+    #[error("there is no such appeal")]
+    AppealUnknown,
+    /// The appeal has ended otherwise.
+    #[error("the appeal was decided otherwise, or withdrawn")]
+    AppealEnded,
+    /// As many guardians as may be.
+    #[error("the subject has as many guardians as may be")]
+    TooManyGuardians,
+    /// Somebody is not the subject's guardian.
+    #[error("nobody of that id is the subject's guardian")]
+    NotGuardian,
+    /// The token is not a guardian's for this cancellation.
+    #[error("the token is not one of the subject's guardian for this cancellation")]
+    TokenForeign,
+    /// The token holds no more.
+    #[error("the token has expired; verify again")]
+    TokenExpired,
+    /// An account with one of the contacts was closed, and whoever had it may not come back.
+    #[error(
+        "an account with one of these contacts was closed, and nobody may register with it before {until} \
+         ({code}: {basis}); support has a person decide anew"
+    )]
+    ComingBackRefused {
+        /// Why, as a code.
+        code: String,
+        /// The rule's source.
+        basis: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// An account with one of the contacts was closed not long ago.
+    #[error("an account with one of these contacts was closed; register again from {from} on ({basis})")]
+    ComingBackEarly {
+        /// The rule's source.
+        basis: String,
+        /// From when on.
+        from: Timestamp,
+    },
 }
 
 /// The facts of a new subject.
@@ -255,61 +234,14 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
         return Err(Rejection::Closed);
     }
     match command {
-        Command::Start { id, cancellation, factor, code_hash, now } => {
-            let of_factor = |contact: &SealedContact| contact.factor == factor;
-            let contact = state.contacts.iter().position(of_factor);
-            let contact = contact.ok_or(Rejection::FactorUnavailable(factor))?;
-            // A code stands for just its lifetime, so those that stand are those made within it.
-            let standing = || state.verifications.values().filter(|made| made.expires_at > now);
-            let of_this: Vec<_> = standing().filter(|made| made.cancellation == cancellation).collect();
-            for (made, max) in [(of_this, CODES_MAX), (standing().collect(), CODES_PER_SUBJECT_MAX)] {
-                let first = made.iter().map(|made| made.expires_at).min().filter(|_| made.len() >= max);
-                if let Some(first) = first {
-                    return Err(Rejection::TooManyCodes { retry_after: first.since(now) });
-                }
-            }
-            let expires_at = now.plus(CODE_LIFETIME);
-            Ok(vec![Event::VerificationStarted { id, cancellation, factor, contact, code_hash, expires_at }])
-        }
-        Command::Complete { id, code_is_right, token, now } => {
-            let verification = state.verifications.get(&id).ok_or(Rejection::VerificationUnknown)?;
-            let until = verification.token.as_ref().map_or(verification.expires_at, |token| token.expires_at);
-            if now >= until {
-                return Err(Rejection::CodeExpired);
-            }
-            if verification.tries_left() == 0 {
-                return Err(Rejection::TooManyTries);
-            }
-            // A wrong code counts even where the right one came already: the token that it gave must
-            // not be had by guessing either.
-            if !code_is_right {
-                return Ok(vec![Event::CodeRefused(id)]);
-            }
-            if verification.token.is_some() {
-                return Ok(Vec::new());
-            }
-            let expires_at = whole_second(now.plus(TOKEN_LIFETIME));
-            Ok(vec![Event::VerificationCompleted { id, token: Token { id: token, expires_at } }])
+        Command::Start(wanted) => verification::start(state, wanted),
+        Command::Complete(given) => verification::complete(state, given),
+        Command::Standing { subject, command, now } => standing::decide(state, &subject, command, now),
+        Command::Guardian { command, now } => {
+            let events = guardian::decide(&state.guardians, command, now)?;
+            Ok(events.into_iter().map(Event::Guardian).collect())
         }
     }
-}
-
-/// The facts that bring about the end of the subject's key; none when they stand already.
-#[must_use]
-pub fn doom(state: &State, cancellation: &CancellationId) -> Vec<Event> {
-    match state.key {
-        Key::Stands => vec![Event::KeyDestructionIntended(cancellation.clone())],
-        Key::Doomed(_) | Key::Destroyed(_) => Vec::new(),
-    }
-}
-
-/// The facts that follow when the key is destroyed: the stay-closed entry among them. None when
-/// they stand already.
-#[must_use]
-pub fn close(state: &State, subject: &SubjectId, now: Timestamp) -> Vec<Event> {
-    let Key::Doomed(cancellation) = &state.key else { return Vec::new() };
-    let (subject, cancellation) = (subject.clone(), cancellation.clone());
-    vec![Event::KeyDestroyed(cancellation.clone()), Event::Closed { subject, cancellation, at: now }]
 }
 
 /// Applies one recorded fact. Total.
@@ -317,35 +249,16 @@ pub fn close(state: &State, subject: &SubjectId, now: Timestamp) -> Vec<Event> {
 pub fn evolve(mut state: State, event: &Event) -> State {
     match event {
         Event::ContactsRecorded(contacts) => state.contacts.clone_from(contacts),
-        Event::VerificationStarted { id, cancellation, factor, contact, code_hash, expires_at } => {
-            let verification = Verification {
-                cancellation: cancellation.clone(),
-                factor: *factor,
-                contact: *contact,
-                code_hash: *code_hash,
-                expires_at: *expires_at,
-                wrong_tries: 0,
-                token: None,
-            };
-            state.verifications.insert(id.clone(), verification);
-        }
-        Event::CodeRefused(id) => {
-            if let Some(verification) = state.verifications.get_mut(id) {
-                verification.wrong_tries += 1;
-            }
-        }
-        Event::VerificationCompleted { id, token } => {
-            if let Some(verification) = state.verifications.get_mut(id) {
-                verification.token = Some(token.clone());
-            }
+        Event::VerificationStarted { .. } | Event::CodeRefused(_) | Event::VerificationCompleted { .. } => {
+            verification::evolve(&mut state.verifications, event);
         }
         Event::KeyDestructionIntended(cancellation) => state.key = Key::Doomed(cancellation.clone()),
         Event::KeyDestroyed(cancellation) => state.key = Key::Destroyed(cancellation.clone()),
-        Event::Registered { .. } | Event::Closed { .. } | Event::TokenKeyPublished { .. } => {}
+        Event::Standing(event) => standing::evolve(&mut state.standing, event),
+        Event::Guardian(event) => guardian::evolve(&mut state.guardians, event),
+        Event::ComingBack(event) => coming_back::evolve(&mut state.coming_back, event),
+        Event::Closed { .. } => state.closed = true,
+        Event::Registered { .. } | Event::TokenKeyPublished { .. } => {}
     }
     state
-}
-
-fn whole_second(at: Timestamp) -> Timestamp {
-    Timestamp::from_micros(at.as_micros() / 1_000_000 * 1_000_000)
 }

@@ -5,6 +5,8 @@
 //! is recorded once. What a batch intends is done side by side, but for each subject in commit order;
 //! the cursor moves when all of it is done.
 
+mod remembering;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
@@ -13,6 +15,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use keys::{Secret, Vault, VaultError};
 use messaging::{Follow, FollowError};
 use participant::{AccountError, Accounts};
+use policy::Packs;
 use prost::Name as _;
 use proto::identity::v1 as pb;
 use tokio::task::JoinSet;
@@ -22,11 +25,13 @@ use uuid::Uuid;
 use crate::{
     address::Address,
     code,
-    domain::{self, Event, Key, State, VerificationId},
+    domain::{self, AppealId, Event, Key, State, VerificationId},
     messages::{MessageFolder, compose},
     participant::Identity,
     wire::events::decode,
 };
+
+pub use remembering::known_contact_stream;
 
 /// The follower's name.
 pub const FOLLOWER: &str = "effects";
@@ -39,6 +44,12 @@ const THREADS: usize = 4;
 #[must_use]
 pub fn sealed_field(place: usize) -> String {
     format!("contact/{place}")
+}
+
+/// What a sealed appeal is bound to beside its owner.
+#[must_use]
+pub fn appeal_field(id: &AppealId) -> String {
+    format!("appeal/{id}")
 }
 
 /// Opens one of a subject's contacts. Blocks.
@@ -59,6 +70,7 @@ pub fn open_contact(
 /// Carries out what the events intend.
 pub struct Effects {
     pub(crate) accounts: Accounts<Identity>,
+    pub(crate) packs: Arc<Packs>,
     pub(crate) outside: Outside,
 }
 
@@ -81,6 +93,9 @@ impl Follow for Effects {
                 intents.entry(subject).or_default().push(event.clone());
             }
         }
+        let ended = pb::ContactKeyEnded::full_name();
+        let weeks = batch.iter().filter(|event| *event.kind == *ended);
+        self.end_weeks(weeks.map(|event| event.stream.shared()).collect()).await?;
         let work = stream::iter(intents.into_iter().map(|(subject, events)| self.work(subject, events)));
         let work: Vec<Option<Work>> = work.buffer_unordered(SUBJECTS_AT_ONCE).try_collect().await?;
         self.carry_out(work.into_iter().flatten().collect()).await
@@ -90,6 +105,7 @@ impl Follow for Effects {
 /// What is to be done for one subject, in this order.
 struct Work {
     subject: SubjectId,
+    region: String,
     state: State,
     deliveries: Vec<Delivery>,
     /// The event that intends the end of the key.
@@ -107,8 +123,8 @@ struct Delivery {
 impl Effects {
     /// What these events of a subject intend; nothing for an account that cannot be read.
     async fn work(&self, subject: SubjectId, events: Vec<Recorded>) -> Result<Option<Work>, FollowError> {
-        let state = match self.accounts.get(&subject).await {
-            Ok(account) => account.state,
+        let (region, state) = match self.accounts.get(&subject).await {
+            Ok(account) => (account.known.map(|(region, _)| region).unwrap_or_default(), account.state),
             // One history that cannot be read must not stop what others wait for.
             Err(AccountError::Unreadable(error)) => {
                 tracing::error!(
@@ -120,7 +136,7 @@ impl Effects {
             }
             Err(error) => return Err(FollowError::new(error)),
         };
-        let mut work = Work { subject, state, deliveries: Vec::new(), doomed_by: None };
+        let mut work = Work { subject, region, state, deliveries: Vec::new(), doomed_by: None };
         for event in events {
             // The account was folded from this very event, so that it can be read.
             match decode(&event.kind, event.schema, &event.payload) {
@@ -140,6 +156,7 @@ impl Effects {
     /// that for each subject the deliveries may come first.
     async fn carry_out(&self, work: Vec<Work>) -> Result<(), FollowError> {
         let now = self.accounts.now();
+        self.remember(&work, now).await?;
         let mut shares = JoinSet::new();
         let share = work.len().div_ceil(THREADS).max(1);
         let mut work = work.into_iter();

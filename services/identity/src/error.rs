@@ -1,6 +1,6 @@
 //! What can go wrong at this service's edge, and the one mapping of it to a status.
 
-use keys::VaultError;
+use keys::{TokenError, VaultError};
 use participant::{AccountError, WriteError};
 use service_kit::{BadRequest, RETRY_AFTER, Refusal, account_refusal, reason};
 use tonic::{Code, Status};
@@ -28,6 +28,9 @@ pub enum Error {
         /// How many more wrong ones are taken.
         tries_left: u32,
     },
+    /// The text is no token, or none of ours.
+    #[error("the verification token is not one that identity signed")]
+    TokenInvalid(#[source] TokenError),
     /// A contact can be neither sealed nor opened.
     #[error("contact data cannot be sealed or opened")]
     Vault(#[from] VaultError),
@@ -55,6 +58,7 @@ impl From<Error> for Status {
             Error::Vault(VaultError::Destroyed) => account_refusal(AccountError::Closed),
             Error::Rejected(rejection) => rejected(rejection),
             Error::CancellationUnknown => refuse(Code::NotFound, "NOT_FOUND"),
+            Error::TokenInvalid(error) => refuse(Code::PermissionDenied, "TOKEN_INVALID").caused_by(error),
             Error::CodeWrong { tries_left } => {
                 refuse(Code::FailedPrecondition, "CODE_WRONG").metadata("tries_left", tries_left.to_string())
             }
@@ -87,5 +91,31 @@ fn rejected(rejection: Rejection) -> Refusal {
         Rejection::VerificationUnknown => refuse(Code::NotFound, "NOT_FOUND"),
         Rejection::TooManyTries => refuse(Code::FailedPrecondition, "TOO_MANY_TRIES"),
         Rejection::CodeExpired => refuse(Code::FailedPrecondition, "CODE_EXPIRED"),
+        Rejection::AlreadyBanned { reason_code } => {
+            refuse(Code::FailedPrecondition, "ALREADY_BANNED").metadata("reason_code", reason_code)
+        }
+        Rejection::NotBanned => refuse(Code::FailedPrecondition, "NOT_BANNED"),
+        Rejection::AppealUndecided { appeal, due } => refuse(Code::FailedPrecondition, "APPEAL_UNDECIDED")
+            .metadata("appeal_id", appeal.as_str())
+            .metadata("due_at", due.to_string()),
+        Rejection::AppealUnknown => refuse(Code::NotFound, "NOT_FOUND"),
+        Rejection::AppealEnded => refuse(Code::FailedPrecondition, "APPEAL_ENDED"),
+        Rejection::TooManyGuardians => refuse(Code::FailedPrecondition, "GUARDIANS_TOO_MANY"),
+        Rejection::NotGuardian => refuse(Code::FailedPrecondition, "NOT_A_GUARDIAN"),
+        Rejection::TokenForeign => refuse(Code::PermissionDenied, "TOKEN_FOREIGN"),
+        Rejection::TokenExpired => refuse(Code::FailedPrecondition, "TOKEN_EXPIRED"),
+        Rejection::ComingBackRefused { code, basis, until } => {
+            refuse(Code::FailedPrecondition, "REREGISTRATION_REFUSED")
+                .metadata("reason_code", code)
+                .metadata("basis", basis)
+                .metadata("until", until.to_string())
+                .metadata("remedy", "ask support, where a person reviews it")
+                .metadata("human_review", "AllowReRegistration")
+        }
+        Rejection::ComingBackEarly { basis, from } => {
+            refuse(Code::FailedPrecondition, "REREGISTRATION_TOO_EARLY")
+                .metadata("basis", basis)
+                .metadata("from", from.to_string())
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Subjects: who they are, how they are reached, and the proof that it is them.
 //!
-//! Owns subjects with their sealed contact data, verifications and the key that signs their tokens,
-//! and the stay-closed ledger. It must not know what else a subject has, nor what a cancellation
+//! Owns subjects with their sealed contact data, their standing and guardians, verifications and the
+//! key that signs their tokens, and the stay-closed ledger. It must not know what else a subject has, nor what a cancellation
 //! does elsewhere. Contact data is sealed with a key per subject before it is recorded; only
 //! message files have it in the open, and both end with the account.
 
@@ -25,6 +25,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use ::participant::{Accounts, RunError, Runtime, topics};
 use keys::{Secret, SigningKey, Vault};
 use messaging::{ConsumerHandle, Follower, LogError};
+use policy::Packs;
 use proto::identity::v1::identity_service_server::IdentityServiceServer;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub token_key: Arc<SigningKey>,
     /// Where messages to subjects are put.
     pub messages_dir: PathBuf,
+    /// The rules of jurisdictions: by when appeals are decided, and who may come back.
+    pub packs: Arc<Packs>,
 }
 
 /// The service cannot start.
@@ -83,21 +86,21 @@ pub struct Service {
 /// # Errors
 /// [`StartError`].
 pub async fn build(options: Options) -> Result<Service, StartError> {
-    let Options { participant, secret, vault, token_key, messages_dir } = options;
+    let Options { participant, secret, vault, token_key, messages_dir, packs } = options;
     let messages = MessageFolder::open(&messages_dir)
         .map_err(|source| StartError::Messages { path: messages_dir, source })?;
     participant.log.declare(&[topics::closures()]).await.map_err(StartError::Topics)?;
     token_key::publish(&participant.store, &token_key, participant.clock.now()).await?;
 
-    let identity = Arc::new(Identity::default());
+    let identity = Arc::new(Identity::new(packs.clone()));
     let publisher = publish::publisher(identity.clone());
     let store = participant.store.clone();
     let runtime = Runtime::with_publisher(identity, participant, false, publisher).await?;
     let accounts = runtime.accounts().clone();
     let outside = Outside { vault: vault.clone(), secret: secret.clone(), messages };
-    let effects = Effects { accounts: accounts.clone(), outside };
+    let effects = Effects { accounts: accounts.clone(), packs: packs.clone(), outside };
     let follower = Follower::new(store, FOLLOWER, Arc::new(effects));
-    let app = App { accounts, secret, vault, token_key, delivered: follower.progress() };
+    let app = App { accounts, secret, vault, token_key, packs, delivered: follower.progress() };
     Ok(Service { runtime: runtime.and_follower(follower), app })
 }
 

@@ -1,28 +1,91 @@
-//! What identity tells and does when a cancellation reaches it: it closes accounts, last of all.
+//! What identity tells and does when a cancellation reaches it: it suspends signing in while that
+//! can be taken back, and closes accounts, last of all.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use messaging::Unreadable;
-use participant::{Answer, Assessed, Case, Encoded, Participant, Step};
-use proto::participant::v1::{QuoteItem, QuoteItemKind};
+use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish};
+use policy::{Files, Packs};
+use proto::participant::v1::{Blocker, QuoteItem, QuoteItemKind, Waiting, WaitingOn};
 use types::{ParticipantName, Scope, Timestamp};
 
 use crate::{
-    domain::{self, Event, Key, State},
+    domain::{self, Event, Key, State, coming_back, standing},
     wire::events,
 };
 
 /// The name of the service, and of the participant.
 pub const NAME: &str = "identity";
 
+/// The timer of an appeal's decision.
+const APPEAL_TIMER: &str = "appeal";
+/// The timer of the key of a week's contacts.
+const FORGET_TIMER: &str = "forget-contacts";
+
 /// Identity as a participant.
 #[derive(Debug)]
 pub struct Identity {
     name: ParticipantName,
+    packs: Arc<Packs>,
 }
 
 impl Default for Identity {
+    /// With the rules that the program carries.
     fn default() -> Self {
-        Self { name: ParticipantName::parse(NAME).expect("a small word is a participant's name") }
+        let packs = Packs::read(&Files::built_in()).expect("built-in packs are read by the tests of policy");
+        Self::new(Arc::new(packs))
+    }
+}
+
+impl Identity {
+    /// With these rules of jurisdictions.
+    #[must_use]
+    pub fn new(packs: Arc<Packs>) -> Self {
+        let name = ParticipantName::parse(NAME).expect("a small word is a participant's name");
+        Self { name, packs }
+    }
+
+    /// What the rule of the subject's region says about registering again. What is kept for that is told
+    /// with it, and nothing is kept where the rule needs nothing.
+    fn registering_again(&self, case: &Case, state: &State) -> String {
+        const EMPTY: &str = "the new account starts empty and inherits nothing from this one.";
+        const KEPT: &str = "a keyed hash of your contacts is kept for that and for nothing else";
+        let Some(pack) = self.packs.of_region(&case.region) else {
+            return format!("You may register again; {EMPTY}");
+        };
+        let (rule, days) = (&pack.re_registration, coming_back::KNOWN_FOR.as_secs() / 86_400);
+        let source = &rule.authority.source;
+        match coming_back::refused(rule, state.standing.ban.as_ref()) {
+            Some(code) => format!(
+                "You may not register again with these contacts for up to {days} days ({code}: {source}); a \
+                 person decides anew when you ask support. Until then {KEPT}."
+            ),
+            None if rule.wait.is_zero() => format!("You may register again; {EMPTY}"),
+            None => format!(
+                "You may register again {} after the account has closed ({source}); {EMPTY} Until then, and \
+                 for {days} days at the most, {KEPT}.",
+                rule.wait
+            ),
+        }
+    }
+
+    /// The review that must be over before the account closes. A ban keeps nobody from leaving, and
+    /// neither does an appeal against one that ends with the account. One that outlives it would have
+    /// nothing to read any more: what the subject says is sealed with the key that closing destroys.
+    fn review(&self, case: &Case, state: &State) -> Option<Waiting> {
+        let (_, appeal) = state.standing.undecided()?;
+        let code = state.standing.ban.as_ref()?;
+        let outlives = &self.packs.of_region(&case.region)?.re_registration.refused_for;
+        outlives.contains(code).then(|| Waiting {
+            waiting_on: WaitingOn::Review.into(),
+            until: Some(appeal.due.to_proto()),
+            code: "APPEAL_UNDECIDED".into(),
+            remedy: "A person decides on the appeal against the ban by then; withdraw the appeal, and the \
+                     account closes at once."
+                .into(),
+            ..Waiting::default()
+        })
     }
 }
 
@@ -53,6 +116,7 @@ impl Participant for Identity {
     fn ids(&self, event: &Event) -> Vec<String> {
         match event {
             Event::VerificationStarted { id, .. } => vec![id.to_string()],
+            Event::Standing(standing::Event::Appealed { id, .. }) => vec![id.to_string()],
             Event::Registered { .. }
             | Event::ContactsRecorded(_)
             | Event::CodeRefused(_)
@@ -60,32 +124,95 @@ impl Participant for Identity {
             | Event::KeyDestructionIntended(_)
             | Event::KeyDestroyed(_)
             | Event::Closed { .. }
-            | Event::TokenKeyPublished { .. } => Vec::new(),
+            | Event::TokenKeyPublished { .. }
+            | Event::Standing(_)
+            | Event::Guardian(_)
+            | Event::ComingBack(_) => Vec::new(),
         }
     }
 
-    fn assess(&self, case: &Case, _: &State) -> Assessed {
-        let items = match case.scope {
-            Scope::WholeAccount => consequences(),
-            Scope::Selected(_) | Scope::Named(_) => Vec::new(),
+    fn timers(&self, event: &Event) -> Vec<TimerWish> {
+        let (kind, due) = match event {
+            Event::Standing(standing::Event::Appealed { due, .. }) => (APPEAL_TIMER, Some(*due)),
+            Event::Standing(standing::Event::AppealEnded { .. }) => (APPEAL_TIMER, None),
+            Event::ComingBack(coming_back::Event::KeyMade { ends }) => (FORGET_TIMER, Some(*ends)),
+            _ => return Vec::new(),
         };
-        Assessed { items, ..Assessed::default() }
+        vec![TimerWish { kind: kind.into(), due }]
+    }
+
+    fn due(&self, state: &State, timer: &str, now: Timestamp) -> Vec<Event> {
+        if timer == FORGET_TIMER {
+            return vec![Event::ComingBack(coming_back::Event::KeyEnded)];
+        }
+        let watched = timer == APPEAL_TIMER && state.key == Key::Stands;
+        let overdue = watched.then(|| standing::overdue(&state.standing, now)).flatten();
+        overdue.map(Event::Standing).into_iter().collect()
+    }
+
+    /// The same whether signing in is suspended or not: that must not make it another quote.
+    fn assess(&self, case: &Case, state: &State) -> Assessed {
+        match case.scope {
+            Scope::WholeAccount => {
+                let items = consequences(self.registering_again(case, state));
+                Assessed { blockers: blockers(case, state), items, ..Assessed::default() }
+            }
+            Scope::Selected(_) | Scope::Named(_) => Assessed::default(),
+        }
     }
 
     fn execute(&self, case: &Case, state: &State, _: Timestamp) -> Step<Event> {
         match (&case.scope, &state.key) {
             (Scope::Selected(_) | Scope::Named(_), _) => Step::nothing_to_do(),
             (Scope::WholeAccount, Key::Destroyed(_)) => Step::new(Vec::new(), Answer::Done),
-            (Scope::WholeAccount, Key::Stands | Key::Doomed(_)) => {
-                Step::new(domain::doom(state, &case.cancellation), Answer::Accepted)
+            (Scope::WholeAccount, Key::Doomed(_)) => Step::new(Vec::new(), Answer::Accepted),
+            (Scope::WholeAccount, Key::Stands) => match self.review(case, state) {
+                Some(review) => Step::new(Vec::new(), Answer::Waiting(review)),
+                None => Step::new(domain::doom(state, &case.cancellation), Answer::Accepted),
+            },
+        }
+    }
+
+    /// The entry is told again as it stood, and whatever else there was to decide is moot.
+    fn stay_closed(&self, case: &Case, state: &State, closed_at: Timestamp, _: Timestamp) -> Vec<Event> {
+        domain::stay_closed(state, &case.subject, &case.cancellation, closed_at)
+    }
+
+    /// Suspends signing in to an account that is to close. Ending parts of it suspends nothing.
+    fn freeze(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        match (&case.scope, &state.key) {
+            (Scope::WholeAccount, Key::Stands) => {
+                Step::new(standing::freeze(state, &case.subject, &case.cancellation, now), Answer::Done)
             }
+            _ => Step::nothing_to_do(),
+        }
+    }
+
+    fn undo(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        match standing::thaw(state, &case.subject, &case.cancellation, now) {
+            thawed if thawed.is_empty() => Step::nothing_to_do(),
+            thawed => Step::new(thawed, Answer::Done),
         }
     }
 }
 
-/// What closing an account means here. Always the same, so that nothing that happens between the
-/// quote and its execution, like a verification, makes it another.
-fn consequences() -> Vec<QuoteItem> {
+/// Whose account has guardians leaves with the consent of one of them.
+fn blockers(case: &Case, state: &State) -> Vec<Blocker> {
+    let lacks = state.guardians.lacks_consent(&case.cancellation);
+    let first = state.guardians.guardians.keys().next().filter(|_| lacks);
+    let blocker = |guardian: &types::SubjectId| Blocker {
+        code: "GUARDIAN_CONSENT_MISSING".into(),
+        cause: "A guardian must consent to the end of this account (PIPL Art. 31).".into(),
+        remedy: "A guardian is verified for this cancellation and consents to it.".into(),
+        item_id: guardian.to_string(),
+        ..Blocker::default()
+    };
+    first.map(blocker).into_iter().collect()
+}
+
+/// What closing an account means here. Nothing that happens between the quote and its execution, like a
+/// verification, makes it another, but what changes whether the subject may come back.
+fn consequences(registering_again: String) -> Vec<QuoteItem> {
     let item = |kind: QuoteItemKind, code: &str, title: &str, text: &str| QuoteItem {
         kind: kind.into(),
         code: code.into(),
@@ -107,12 +234,7 @@ fn consequences() -> Vec<QuoteItem> {
             "The key that opens your telephone numbers, mail addresses and credentials is destroyed; \
              nobody can restore them.",
         ),
-        item(
-            QuoteItemKind::Effect,
-            "REREGISTRATION",
-            "Registering again",
-            "You may register again; the new account starts empty and inherits nothing from this one.",
-        ),
+        item(QuoteItemKind::Effect, "REREGISTRATION", "Registering again", &registering_again),
     ]
 }
 

@@ -2,6 +2,8 @@
 //! they are stored are in [`events`].
 
 pub mod events;
+pub mod guardian;
+pub mod standing;
 
 use std::collections::HashSet;
 
@@ -38,6 +40,8 @@ pub struct Start {
     pub cancellation: CancellationId,
     /// How.
     pub factor: Factor,
+    /// Whose cancellation it is, where that is somebody's whom the subject guards.
+    pub ward: Option<SubjectId>,
 }
 
 /// Which verification is to be completed.
@@ -101,13 +105,8 @@ pub fn start(request: &pb::StartVerificationRequest) -> Result<Start, BadRequest
     v.optional_request_id("request_id", &request.request_id);
     let subject = v.subject_id("subject_id", &request.subject_id);
     let cancellation = v.cancellation_id("cancellation_id", &request.cancellation_id);
-    let factor = v.enumeration("factor", request.factor);
-    let factor = factor.and_then(|factor| {
-        let factor = factor_from(factor);
-        v.check(factor.is_some(), "factor", "must be FACTOR_EMAIL_CODE or FACTOR_SMS_CODE");
-        factor
-    });
-    v.finish(|| Some(Start { subject: subject?, cancellation: cancellation?, factor: factor? }))
+    let factor = sent_factor(&mut v, request.factor);
+    v.finish(|| Some(Start { subject: subject?, cancellation: cancellation?, factor: factor?, ward: None }))
 }
 
 /// Reads a code.
@@ -122,6 +121,13 @@ pub fn completion(request: &pb::CompleteVerificationRequest) -> Result<Completio
     let is_code = code.len() == code::DIGITS && code.bytes().all(|byte| byte.is_ascii_digit());
     v.check(is_code, "code", "must be six digits");
     v.finish(|| Some(Completion { id: id?, code: code.clone() }))
+}
+
+/// Reads a factor of which a code can be sent.
+fn sent_factor(v: &mut Violations, factor: i32) -> Option<Factor> {
+    let factor = factor_from(v.enumeration("factor", factor)?);
+    v.check(factor.is_some(), "factor", "must be FACTOR_EMAIL_CODE or FACTOR_SMS_CODE");
+    factor
 }
 
 fn factor_from(factor: pb::Factor) -> Option<Factor> {

@@ -156,7 +156,8 @@ pub(super) async fn build(
         Role::Identity,
         identity,
         with_secret!(identity, vault: bench.keyring.vault("identity")?,
-            token_key: bench.keyring.signing(TOKEN_KEY)?, messages_dir: messages_dir)
+            token_key: bench.keyring.signing(TOKEN_KEY)?, messages_dir: messages_dir,
+            packs: bench.packs.clone())
     );
     add!(Role::Subscription, subscription, with_secret!(subscription));
     add!(Role::Payscore, payscore, with_secret!(payscore));

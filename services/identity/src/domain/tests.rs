@@ -1,5 +1,9 @@
 //! Given, when, then.
 
+mod coming_back;
+mod guardian;
+mod standing;
+
 use testkit::Then as _;
 
 use super::*;
@@ -51,7 +55,7 @@ fn registered() -> Vec<Event> {
 
 fn start(n: u8, now: Timestamp) -> Command {
     let (id, cancellation, factor) = (ver(n), can(1), Factor::EmailCode);
-    Command::Start { id, cancellation, factor, code_hash: [n; 32], now }
+    Command::Start(Start { id, cancellation, factor, code_hash: [n; 32], now })
 }
 
 fn started(n: u8, at: Timestamp) -> Event {
@@ -66,7 +70,7 @@ fn started(n: u8, at: Timestamp) -> Event {
 }
 
 fn complete(code_is_right: bool, now: Timestamp) -> Command {
-    Command::Complete { id: ver(1), code_is_right, token: token().id, now }
+    Command::Complete(Complete { id: ver(1), code_is_right, token: token().id, now })
 }
 
 fn completed() -> Event {
@@ -109,12 +113,14 @@ fn of_one_subject_twenty_codes_are_made_within_ten_minutes_however_many_cancella
         code_hash: [n; 32],
         expires_at: at(0).plus(CODE_LIFETIME),
     };
-    let again = |now| Command::Start {
-        id: ver(30),
-        cancellation: can(100),
-        factor: Factor::EmailCode,
-        code_hash: [30; 32],
-        now,
+    let again = |now| {
+        Command::Start(Start {
+            id: ver(30),
+            cancellation: can(100),
+            factor: Factor::EmailCode,
+            code_hash: [30; 32],
+            now,
+        })
     };
     assert!(given(history((1..=19).map(of))).when(again(at(1))).is_ok());
     let twenty = || history((1..=20).map(of));
@@ -125,13 +131,13 @@ fn of_one_subject_twenty_codes_are_made_within_ten_minutes_however_many_cancella
 #[test]
 fn another_cancellation_has_codes_of_its_own() {
     let five = history((1..=5).map(|n| started(n, at(0))));
-    let command = Command::Start {
+    let command = Command::Start(Start {
         id: ver(6),
         cancellation: can(2),
         factor: Factor::EmailCode,
         code_hash: [6; 32],
         now: at(0),
-    };
+    });
     assert!(matches!(given(five).when(command), Ok(events) if events.len() == 1));
 }
 
@@ -204,6 +210,21 @@ fn the_key_is_doomed_once_and_closed_once() {
     let closed = closed.iter().fold(doomed, evolve);
     assert_eq!(doom(&closed, &can(2)), []);
     assert_eq!(close(&closed, &subject(), at(2)), []);
+}
+
+#[test]
+fn b16_what_the_ledger_closed_is_closed_again_with_its_own_date_and_told_alike() {
+    let entry = Event::Closed { subject: subject(), cancellation: can(1), at: at(1) };
+    let Given(open) = given(registered());
+    let events = stay_closed(&open, &subject(), &can(1), at(1));
+    assert_eq!(events, [Event::KeyDestructionIntended(can(1)), entry.clone()]);
+
+    let Given(closing) = given(history(events));
+    assert_eq!(stay_closed(&closing, &subject(), &can(1), at(1)), []);
+    assert_eq!(close(&closing, &subject(), at(9)), [Event::KeyDestroyed(can(1))]);
+    // One whose end had begun is only told.
+    let Given(doomed) = given(history([Event::KeyDestructionIntended(can(1))]));
+    assert_eq!(stay_closed(&doomed, &subject(), &can(1), at(1)), [entry]);
 }
 
 #[test]

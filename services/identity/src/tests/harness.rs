@@ -5,6 +5,7 @@ use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Duration};
 use keys::{Kek, Secret, SigningKey, Vault};
 use messaging::{Delivery, Follow, Record, Subscription};
 use participant::{Accounts, stream_of};
+use policy::{Files, Packs};
 use proto::{
     identity::v1::{
         self as pb, CompleteVerificationRequest, CompleteVerificationResponse, Contact, Factor,
@@ -39,6 +40,7 @@ pub struct Home {
     pub vault: Arc<Vault>,
     pub secret: Arc<Secret>,
     pub messages: PathBuf,
+    pub packs: Arc<Packs>,
 }
 
 /// The service at work.
@@ -55,7 +57,8 @@ impl Home {
         let kek = Kek::from_file_or_create(&stage.directory.path().join("kek")).unwrap();
         let vault = Arc::new(Vault::open(&stage.directory.path().join("vault"), kek).unwrap());
         let messages = stage.directory.path().join("messages");
-        Self { vault, secret: Arc::new(Secret::from_bytes([9; 32])), messages, stage }
+        let packs = Arc::new(Packs::read(&Files::built_in()).unwrap());
+        Self { vault, secret: Arc::new(Secret::from_bytes([9; 32])), messages, packs, stage }
     }
 
     pub fn options(&self, token_key: u8) -> Options {
@@ -65,6 +68,7 @@ impl Home {
             vault: self.vault.clone(),
             token_key: Arc::new(SigningKey::from_seed([token_key; 32])),
             messages_dir: self.messages.clone(),
+            packs: self.packs.clone(),
         }
     }
 
@@ -85,7 +89,7 @@ impl Home {
     pub async fn repeat_effects(&self, accounts: &Accounts<Identity>) {
         let messages = MessageFolder::open(&self.messages).unwrap();
         let outside = Outside { vault: self.vault.clone(), secret: self.secret.clone(), messages };
-        let effects = Effects { accounts: accounts.clone(), outside };
+        let effects = Effects { accounts: accounts.clone(), packs: self.packs.clone(), outside };
         let events = self.stage.store.read(event_store::Position::default(), 10_000).await.unwrap();
         effects.handle(&events).await.unwrap();
     }

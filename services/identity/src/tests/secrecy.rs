@@ -7,7 +7,10 @@ use std::{
 };
 
 use proto::{
-    identity::v1::{Contact, Factor, contact::Address},
+    identity::v1::{
+        AppealBanRequest, BanSubjectRequest, Contact, Factor, WithdrawAppealRequest, contact::Address,
+        identity_service_server::IdentityService,
+    },
     participant::v1::InstructionKind,
 };
 use tonic::Code;
@@ -76,6 +79,19 @@ async fn contact_data_is_in_messages_and_in_no_other_byte_that_leaves_the_proces
         service.complete(&started.verification_id, &code, "").await.unwrap();
     }
     service.start(starting(&subject, "", Factor::SmsCode)).await.unwrap();
+    let (request_id, subject_id) = (String::new(), subject.to_string());
+    let (reason_code, actor) = ("FRAUD".to_owned(), "ops-1".to_owned());
+    let ban = BanSubjectRequest {
+        request_id: request_id.clone(),
+        subject_id: subject_id.clone(),
+        reason_code,
+        actor,
+    };
+    service.api.ban_subject(called(ban)).await.unwrap();
+    let appeal = AppealBanRequest { request_id, subject_id, text: "it was my canary".into() };
+    let appeal = service.api.appeal_ban(called(appeal)).await.unwrap().into_inner();
+    let withdrawal = WithdrawAppealRequest { request_id: String::new(), appeal_id: appeal.appeal_id };
+    service.api.withdraw_appeal(called(withdrawal)).await.unwrap();
     let mut bad = registration("");
     bad.contacts.extend(bad.contacts.clone());
     bad.contacts.push(Contact { address: Some(Address::Email(format!("{EMAIL} "))) });

@@ -1,5 +1,9 @@
 //! Facts as they are stored.
 
+mod coming_back;
+mod guardian;
+mod standing;
+
 use bytes::Bytes;
 use messaging::Unreadable;
 use participant::{Encoded, unreadable, wire::edition_from};
@@ -61,6 +65,9 @@ pub fn encode(event: &Event) -> Encoded {
         Event::TokenKeyPublished { jwk_json } => {
             Encoded::of(&pb::TokenKeyPublished { jwk_json: jwk_json.clone() })
         }
+        Event::Standing(event) => standing::encode(event),
+        Event::Guardian(event) => guardian::encode(event),
+        Event::ComingBack(event) => coming_back::encode(event),
     }
 }
 
@@ -70,6 +77,7 @@ pub fn is_public(kind: &str) -> bool {
     kind == pb::SubjectRegistered::full_name()
         || kind == pb::TokenKeyPublished::full_name()
         || kind == pb::SubjectClosed::full_name()
+        || standing::is_public(kind)
 }
 
 /// A stored fact.
@@ -99,6 +107,10 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
                 Some(Event::TokenKeyPublished { jwk_json: message.jwk_json })
             })
         }
+        1 => standing::decode(kind, payload)
+            .or_else(|| guardian::decode(kind, payload))
+            .or_else(|| coming_back::decode(kind, payload))
+            .unwrap_or_else(|| Err("is not known".to_owned())),
         _ => Err("is not known".to_owned()),
     };
     event.map_err(|detail| unreadable(kind, schema, detail))
@@ -164,7 +176,7 @@ mod tests {
         let subject = SubjectId::parse("sbj_1").unwrap();
         let cancellation = CancellationId::parse("can_1").unwrap();
         let at = Timestamp::from_micros(1_700_000_000_000_001);
-        vec![
+        let mut events = vec![
             Event::Registered {
                 subject: subject.clone(),
                 region: "CN".into(),
@@ -188,7 +200,11 @@ mod tests {
             Event::KeyDestroyed(cancellation.clone()),
             Event::Closed { subject, cancellation, at },
             Event::TokenKeyPublished { jwk_json: "{}".into() },
-        ]
+        ];
+        events.extend(standing::every_event().into_iter().map(Event::Standing));
+        events.extend(guardian::every_event().into_iter().map(Event::Guardian));
+        events.extend(coming_back::every_event().into_iter().map(Event::ComingBack));
+        events
     }
 
     #[test]
@@ -201,7 +217,11 @@ mod tests {
             assert!(decode(&kind, schema, &Bytes::from_static(&[0xff])).is_err());
             public.extend(is_public(&kind).then(|| kind.rsplit('.').next().unwrap_or_default().to_owned()));
         }
-        assert_eq!(public, ["SubjectRegistered", "SubjectClosed", "TokenKeyPublished"]);
+        public.dedup();
+        assert_eq!(
+            public,
+            ["SubjectRegistered", "SubjectClosed", "TokenKeyPublished", "AppealOverdue", "StandingChanged"]
+        );
     }
 
     #[test]
