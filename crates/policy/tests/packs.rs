@@ -29,6 +29,23 @@ fn time_to_think_again_is_what_each_jurisdiction_has() {
 }
 
 #[test]
+fn an_operator_lengthens_cooling_off_where_a_pack_leaves_room_and_nowhere_else() {
+    let with = |asked: &str| built_in().clone().with_cooling_off(&[asked]);
+    let days = |packs: &Packs, id: &str, kind: &str| {
+        packs.get(id).unwrap().scope(kind).unwrap().cooling_off.period.to_string()
+    };
+    let longer = with("whole_account=P10D").unwrap();
+    assert_eq!(["cn", "eu", "de"].map(|id| days(&longer, id, "whole_account")), ["P10D"; 3]);
+    assert_eq!(days(&longer, "de", "termination"), "P0D");
+    // Nobody gets less than the pack gives.
+    assert_eq!(days(&with("whole_account=P1D").unwrap(), "eu", "whole_account"), "P7D");
+    for wrong in ["whole_account=P15D", "whole_account=P1M", "whole_account", "selected=P1D", "nothing=P1D"] {
+        let error = with(wrong).unwrap_err().to_string();
+        assert!(error.contains("cooling_off"), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn a_german_termination_is_accepted_without_login_or_quote() {
     let packs = built_in();
     let scope = packs.get("de").unwrap().scope("termination").unwrap();

@@ -38,6 +38,7 @@ pub(crate) struct NewCancellation {
     pub(crate) scope: Scope,
     pub(crate) channel: String,
     pub(crate) reason: String,
+    pub(crate) intent: Option<&'static str>,
 }
 
 /// A call that changes a cancellation: who, and what makes it idempotent.
@@ -104,7 +105,8 @@ impl Cancellations {
         for _ in 0..ATTEMPTS_MAX {
             let (subject, version) = self.subject(&new.subject).await?;
             let at = self.shell.clock.now();
-            let rules = rules::rules(&self.packs, &selection, &new.scope, &subject.region, at);
+            let kind = rules::kind_of(&new.scope, new.intent);
+            let rules = rules::rules(&self.packs, &selection, kind, &subject.region, at);
             let request = Request {
                 id: id.clone(),
                 subject: new.subject.clone(),

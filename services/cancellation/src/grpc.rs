@@ -122,6 +122,7 @@ impl CancellationService for Api {
             scope: read.scope,
             channel: read.channel,
             reason: read.reason,
+            intent: read.intent,
         };
         let cancellation = Some(cancellations.request(&caller, new).await?);
         Ok(Response::new(pb::RequestCancellationResponse { cancellation }))

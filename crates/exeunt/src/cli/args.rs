@@ -213,6 +213,27 @@ pub struct Request {
     /// Why, in the subject's own words
     #[arg(long, default_value = "")]
     pub reason: String,
+    /// With --item: what is declared in law
+    #[arg(long, value_enum, conflicts_with_all = ["whole_account", "scope"])]
+    pub intent: Option<Intent>,
+}
+
+/// What is declared in law.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Intent {
+    /// A contract is terminated
+    Termination,
+    /// A contract concluded at a distance is withdrawn from
+    Withdrawal,
+}
+
+impl std::convert::From<Intent> for proto::cancellation::v1::Intent {
+    fn from(intent: Intent) -> Self {
+        match intent {
+            Intent::Termination => Self::Termination,
+            Intent::Withdrawal => Self::Withdrawal,
+        }
+    }
 }
 
 /// Which cancellation.

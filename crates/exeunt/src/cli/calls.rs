@@ -32,6 +32,7 @@ pub async fn request(servers: &Servers, flags: args::Request, output: &Output) -
         channel: flags.channel,
         reason: flags.reason,
         effective: None,
+        intent: flags.intent.map_or(0, |intent| pb::Intent::from(intent).into()),
     };
     let answer = service(servers).await?.request_cancellation(request).await?.into_inner();
     let id = answer.cancellation.as_ref().map(|it| it.cancellation_id.clone()).unwrap_or_default();

@@ -92,7 +92,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
             scope: Some(Scope { kind: Some(Kind::WholeAccount(WholeAccount {})) }),
             channel: "app".into(),
             reason: "I am moving abroad.".into(),
-            effective: None,
+            ..pb::RequestCancellationRequest::default()
         };
         let answer = self.services.cancellation.request_cancellation(request).await?.into_inner();
         let cancellation = answer.cancellation.unwrap_or_default();

@@ -80,21 +80,30 @@ impl App {
     }
 
     pub async fn register(&mut self) -> String {
-        let email = identity::contact::Address::Email("user@example.com".into());
+        self.register_in("CN", "user@example.com").await
+    }
+
+    pub async fn register_in(&mut self, region: &str, email: &str) -> String {
+        let email = identity::contact::Address::Email(email.into());
+        let edition = if region == "CN" { Edition::Domestic } else { Edition::International };
         let request = identity::RegisterSubjectRequest {
-            region: "CN".into(),
-            edition: Edition::Domestic.into(),
+            region: region.into(),
+            edition: edition.into(),
             contacts: vec![identity::Contact { address: Some(email) }],
             ..identity::RegisterSubjectRequest::default()
         };
         self.identity.register_subject(request).await.unwrap().into_inner().subject_id
     }
 
+    pub fn whole_account(&self) -> Scope {
+        Scope { kind: Some(Kind::WholeAccount(WholeAccount {})) }
+    }
+
     pub async fn request(&mut self, request_id: &str, subject_id: &str) -> Result<pb::Cancellation, Status> {
         let request = pb::RequestCancellationRequest {
             request_id: request_id.into(),
             subject_id: subject_id.into(),
-            scope: Some(Scope { kind: Some(Kind::WholeAccount(WholeAccount {})) }),
+            scope: Some(self.whole_account()),
             ..pb::RequestCancellationRequest::default()
         };
         let answer = self.cancellation.request_cancellation(request).await?;

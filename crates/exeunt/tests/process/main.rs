@@ -8,6 +8,7 @@
 
 mod answers;
 mod command_line;
+mod cooling;
 mod harness;
 mod parked;
 mod policy;

@@ -9,6 +9,7 @@ use proto::{
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tonic_types::StatusExt as _;
 use types::{Clock, SystemClock};
 
 use crate::harness::{App, eventually, jwks_at, reason};
@@ -68,15 +69,13 @@ async fn asking_again_changes_nothing_and_asking_otherwise_is_refused() {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_stops_without_the_account() {
-    let mut app = App::start().await;
-    let subject = app.register().await;
+/// A membership that we charge every month; its id.
+async fn subscribe(app: &App, subject: &str) -> String {
     let at =
         |days: u64| Some(SystemClock.now().plus(std::time::Duration::from_secs(days * 86_400)).to_proto());
     let price = Some(Money { currency_code: "CNY".into(), minor_units: 2_500 });
     let request = subscription::RecordSubscriptionRequest {
-        subject_id: subject.clone(),
+        subject_id: subject.into(),
         plan: Some(subscription::Plan { name: "Video".into(), tier: "monthly".into(), price }),
         billing: subscription::Billing::Merchant.into(),
         started_at: at(0),
@@ -87,14 +86,50 @@ async fn a_renewal_stops_without_the_account() {
     };
     let mut subscriptions = SubscriptionServiceClient::new(app.channel.clone());
     let recorded = subscriptions.record_subscription(request).await.unwrap().into_inner();
-    let id = recorded.subscription.unwrap().subscription_id;
+    recorded.subscription.unwrap().subscription_id
+}
 
+/// Nothing but that its charges stop.
+fn stop_renewal(id: &str) -> Option<Scope> {
     let item =
-        Item { kind: ItemKind::Subscription.into(), id: id.clone(), action: Action::StopRenewal.into() };
+        Item { kind: ItemKind::Subscription.into(), id: id.into(), action: Action::StopRenewal.into() };
+    Some(Scope { kind: Some(Kind::Selected(SelectedItems { items: vec![item] })) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_german_termination_is_accepted_at_once_without_quote_code_or_confirmation() {
+    let mut app = App::start().await;
+    let subject = app.register_in("DE", "user@example.com").await;
+    let id = subscribe(&app, &subject).await;
+    let request = pb::RequestCancellationRequest {
+        request_id: "terminate".into(),
+        subject_id: subject.clone(),
+        scope: stop_renewal(&id),
+        intent: pb::Intent::Termination.into(),
+        ..pb::RequestCancellationRequest::default()
+    };
+    let answer = app.cancellation.request_cancellation(request.clone()).await.unwrap().into_inner();
+    let cancellation = answer.cancellation.unwrap();
+    assert_eq!(cancellation.terms.as_ref().unwrap().scope_kind, "termination");
+    let completed = app.reach(&cancellation.cancellation_id, pb::State::Completed).await;
+    assert_eq!(completed.quote, None);
+    let whole = pb::RequestCancellationRequest { scope: Some(app.whole_account()), ..request };
+    let refused = app.cancellation.request_cancellation(whole).await.unwrap_err();
+    assert!(refused.get_error_details().bad_request().unwrap().field_violations[0].field == "intent");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_stops_without_the_account() {
+    let mut app = App::start().await;
+    let subject = app.register().await;
+    let id = subscribe(&app, &subject).await;
+    let mut subscriptions = SubscriptionServiceClient::new(app.channel.clone());
+
     let request = pb::RequestCancellationRequest {
         request_id: "r-1".into(),
         subject_id: subject.clone(),
-        scope: Some(Scope { kind: Some(Kind::Selected(SelectedItems { items: vec![item] })) }),
+        scope: stop_renewal(&id),
         ..pb::RequestCancellationRequest::default()
     };
     let requested = app.cancellation.request_cancellation(request).await.unwrap().into_inner();

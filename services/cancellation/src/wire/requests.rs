@@ -28,6 +28,8 @@ pub(crate) struct Requested {
     pub(crate) scope: Scope,
     pub(crate) channel: String,
     pub(crate) reason: String,
+    /// The kind of scope whose rules hold, where a pack has it.
+    pub(crate) intent: Option<&'static str>,
 }
 
 /// A request that changes a cancellation.
@@ -48,6 +50,16 @@ pub(crate) fn request(
     if let Some(scope @ Scope::Named(_)) = &scope {
         v.check(knows_scope(scope), "scope.named", "must be a scope of the roster");
     }
+    let intent = match message.intent {
+        0 => Some(None),
+        given => v.enumeration::<pb::Intent>("intent", given).map(|intent| match intent {
+            pb::Intent::Unspecified => None,
+            pb::Intent::Termination => Some("termination"),
+            pb::Intent::Withdrawal => Some("withdrawal"),
+        }),
+    };
+    let declares = intent.flatten().is_none() || matches!(scope, Some(Scope::Selected(_)) | None);
+    v.check(declares, "intent", "is for selected items");
     let channel = v.optional_text("channel", &message.channel, CHANNEL_LENGTH_MAX);
     v.check(
         message.channel.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),
@@ -65,6 +77,7 @@ pub(crate) fn request(
             scope: scope?,
             channel: channel?.unwrap_or_default(),
             reason: reason?,
+            intent: intent?,
         })
     })
 }
