@@ -353,6 +353,7 @@ async fn every_bad_field_is_named_at_once_and_what_is_unknown_is_not_found() {
         channel: "no spaces".into(),
         reason: "x".repeat(1_001),
         effective: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
+        intent: 99,
     };
     let refused = client.cancellation.clone().request_cancellation(bad).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
@@ -364,9 +365,14 @@ async fn every_bad_field_is_named_at_once_and_what_is_unknown_is_not_found() {
     {
         assert!(fields.contains(&field), "{field} in {fields:?}");
     }
-    for field in
-        ["scope.selected.items[1].id", "scope.selected.items[2].id", "channel", "reason", "effective"]
-    {
+    for field in [
+        "scope.selected.items[1].id",
+        "scope.selected.items[2].id",
+        "channel",
+        "reason",
+        "effective",
+        "intent",
+    ] {
         assert!(fields.contains(&field), "{field} in {fields:?}");
     }
     let empty = can::RequestCancellationRequest::default();
