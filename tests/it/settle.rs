@@ -78,6 +78,7 @@ pub async fn settle_in(client: &Client, n: usize) -> String {
             controller: Some(ret::Controller { name: "Wallet".into(), jurisdiction: "CN".into() }),
             category: ret::DataCategory::Profile.into(),
             last_event_at: now,
+            ..Default::default()
         };
         client.retention.clone().record_data_set(request).await
     })

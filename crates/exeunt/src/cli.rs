@@ -5,6 +5,7 @@ mod calls;
 mod client;
 mod conformance;
 mod failure;
+mod hold;
 mod identity;
 mod item;
 mod output;
@@ -27,7 +28,7 @@ pub use output::{Format, Output};
 pub use servers::{Server, Servers};
 pub(crate) use verify::told;
 
-use args::{Command, ParkedCommand, TopicsCommand};
+use args::{Command, HoldCommand, ParkedCommand, TopicsCommand};
 
 /// Reads the arguments, does what they say, and says how it went by the exit code.
 #[must_use]
@@ -56,6 +57,11 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Verify(flags) => verify::verify(&flags, output),
         Command::Conformance(flags) => conformance::conformance(flags, output).await,
         Command::Descriptors => descriptors(),
+        Command::Hold { command } => match command {
+            HoldCommand::Place(flags) => hold::place(&servers()?, flags, output).await,
+            HoldCommand::Release(flags) => hold::release(&servers()?, flags, output).await,
+            HoldCommand::List(flags) => hold::list(&servers()?, flags, output).await,
+        },
         Command::Policy { command } => policy::run(&command, output),
         Command::Register(flags) => identity::register(&servers()?, flags, output).await,
         Command::Request(flags) => calls::request(&servers()?, flags, output).await,

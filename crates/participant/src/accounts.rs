@@ -59,6 +59,15 @@ pub struct Written<S> {
     pub reference: String,
 }
 
+/// Which accounts take a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accepts {
+    /// Those that are open; into one that is being closed nothing new.
+    Open,
+    /// All.
+    Any,
+}
+
 /// Every subject's account in this service.
 pub struct Accounts<P: Participant> {
     pub(crate) store: Store,
@@ -140,6 +149,30 @@ impl<P: Participant> Accounts<P> {
     where
         D: Fn(&P::State, Timestamp) -> Result<(Vec<P::Event>, String), R> + Send,
     {
+        self.written(write, Accepts::Open, move |account, now| decide(&account.state, now)).await
+    }
+
+    /// The same for what is ordered by somebody whose word outlives the account, like a court: it is
+    /// taken into an account that is being closed, and into one that is closed.
+    ///
+    /// # Errors
+    /// As [`Accounts::write`] has them, but for an account that is closed or being closed.
+    pub async fn order<R, D>(&self, write: Write<'_>, decide: D) -> Result<Written<P::State>, WriteError<R>>
+    where
+        D: Fn(&Account<P::State>, Timestamp) -> Result<(Vec<P::Event>, String), R> + Send,
+    {
+        self.written(write, Accepts::Any, decide).await
+    }
+
+    async fn written<R, D>(
+        &self,
+        write: Write<'_>,
+        accepts: Accepts,
+        decide: D,
+    ) -> Result<Written<P::State>, WriteError<R>>
+    where
+        D: Fn(&Account<P::State>, Timestamp) -> Result<(Vec<P::Event>, String), R> + Send,
+    {
         let claim = RequestClaim::new(write.caller, write.request_id, write.digest);
         let mut turn = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -149,13 +182,14 @@ impl<P: Participant> Accounts<P> {
             if let Some(reference) = self.made_before(claim.as_ref()).await? {
                 return Ok(Written { account: self.get(write.subject).await?, reference });
             }
-            if account.closed.is_some() {
+            if account.closed.is_some() && accepts == Accepts::Open {
                 return Err(AccountError::Closed.into());
             }
             self.backlog.admit().await.map_err(AccountError::from)?;
             let now = self.clock.now();
-            let (events, reference) = decide(&account.state, now).map_err(WriteError::Rejected)?;
-            if account.is_closing() && events.iter().any(|event| !self.participant.ids(event).is_empty()) {
+            let (events, reference) = decide(&account, now).map_err(WriteError::Rejected)?;
+            let closing = account.is_closing() && accepts == Accepts::Open;
+            if closing && events.iter().any(|event| !self.participant.ids(event).is_empty()) {
                 return Err(AccountError::Closing.into());
             }
             let mut draft = Draft::new(&*self.participant, &self.signer.key, now, account);

@@ -94,6 +94,12 @@ pub trait Participant: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The same where it matters which of the subject's cancellations are open. Also of an account that
+    /// is closed: the law's clocks outlive it.
+    fn fall_due(&self, account: &Account<Self::State>, timer: &str, now: Timestamp) -> Vec<Self::Event> {
+        self.due(&account.state, timer, now)
+    }
+
     /// What blocks and what follows, as of `case.assessed_at`. Given the same case and state it must
     /// say the same: EXECUTE derives it again and compares.
     fn assess(&self, case: &Case, state: &Self::State) -> Assessed;

@@ -111,6 +111,7 @@ async fn data_set(client: &Client, subject_id: &str, request_id: &str) -> Result
         controller: Some(ret::Controller { name: "Wallet".into(), jurisdiction: "CN".into() }),
         category: ret::DataCategory::Profile.into(),
         last_event_at: Some(SystemClock.now().to_proto()),
+        ..Default::default()
     };
     let recorded = client.surely("retention", |channel| {
         let request = request.clone();

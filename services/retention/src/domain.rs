@@ -1,8 +1,13 @@
-//! The data sets of one subject, as pure rules: what is held, and what was erased, anonymised or
-//! restricted. What the law says of them is in [`rules`]; dates arrive as values.
+//! The data sets of one subject, as pure rules: what is there, and what was erased, anonymised or
+//! restricted. What the law says of them is in [`rules`], what keeps them from going in [`holds`], and
+//! how they go in [`erasure`]; dates arrive as values.
 
+mod erasure;
+mod holds;
 mod rules;
 
+pub use erasure::{OpenCases, Suspension, drop_suspended, expire, let_evidence_go, resume, treat};
+pub use holds::{End, HOLDS_MAX, Hold, HoldId, NewHold, Reach, Release, expire_hold, free_at};
 pub use rules::{Action, Category, Controller, Period, Rule, Rules, Start, Table, Term};
 use types::{CancellationId, SubjectId, Timestamp};
 
@@ -72,13 +77,19 @@ pub struct DataSet {
     pub category: Category,
     /// What is left of it.
     pub holding: Holding,
+    /// The cancellation of which it is evidence.
+    pub evidence_of: Option<CancellationId>,
+    /// The cancellations that would have taken it away, were it not held.
+    pub suspended: Vec<Suspension>,
 }
 
-/// One subject's data sets, in the order in which they were recorded.
+/// One subject's data sets and the holds over them, in the order in which they were recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// All of them, also those that are gone.
+    /// All data sets, also those that are gone.
     pub data_sets: Vec<DataSet>,
+    /// All holds, also those that have ended.
+    pub holds: Vec<Hold>,
 }
 
 impl State {
@@ -102,6 +113,8 @@ pub struct NewDataSet {
     pub category: Category,
     /// What it holds.
     pub content: Content,
+    /// The cancellation of which it is evidence.
+    pub evidence_of: Option<CancellationId>,
 }
 
 /// What a caller may ask.
@@ -109,6 +122,17 @@ pub struct NewDataSet {
 pub enum Command {
     /// The subject has this data set.
     Record(NewDataSet),
+    /// Nothing that this reaches over may be erased.
+    PlaceHold(NewHold),
+    /// That hold ends.
+    ReleaseHold {
+        /// Which.
+        id: HoldId,
+        /// Why, by whom and when.
+        release: Release,
+        /// The subject's cancellations that have not ended here.
+        open: OpenCases,
+    },
 }
 
 /// What becomes of a data set, its dates worked out.
@@ -168,6 +192,47 @@ pub enum Event {
         /// Why and until when.
         restriction: Restriction,
     },
+    /// A hold forbids what a cancellation demands of one.
+    Suspended {
+        /// Which.
+        id: DataSetId,
+        /// What was demanded.
+        suspension: Suspension,
+    },
+    /// What a cancellation demanded and could not have is not wanted any more.
+    Dropped {
+        /// Which cancellation.
+        cancellation: CancellationId,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// One stays over its date, since it is evidence.
+    Deferred {
+        /// Which.
+        id: DataSetId,
+        /// Of which open cancellation.
+        cancellation: CancellationId,
+        /// When it is looked at again.
+        until: Timestamp,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Nothing that this reaches over may be erased.
+    HoldPlaced(NewHold),
+    /// Somebody ended one.
+    HoldReleased {
+        /// Which.
+        id: HoldId,
+        /// Why, by whom and when.
+        release: Release,
+    },
+    /// One ended because its date came.
+    HoldExpired {
+        /// Which.
+        id: HoldId,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// Why a command is refused.
@@ -176,6 +241,15 @@ pub enum Rejection {
     /// As many data sets of the subject are held as may be.
     #[error("{DATA_SETS_MAX} data sets of the subject are held, and there may be no more")]
     TooManyDataSets,
+    /// As many holds on the subject's data stand as may be.
+    #[error("{HOLDS_MAX} holds on the subject's data stand, and there may be no more")]
+    TooManyHolds,
+    /// Of data sets that it names, the subject has none or nothing is left.
+    #[error("nothing is there, or left, of data sets that the hold names")]
+    NothingToHold(Vec<DataSetId>),
+    /// It would have ended before it began.
+    #[error("the hold's date has come already")]
+    HoldOver,
 }
 
 /// Says which facts a command adds, or why it is refused.
@@ -189,37 +263,9 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             Err(Rejection::TooManyDataSets)
         }
         Command::Record(new) => Ok(vec![Event::Recorded(new)]),
+        Command::PlaceHold(new) => holds::place(state, new),
+        Command::ReleaseHold { id, release, open } => Ok(holds::release(state, id, release, &open)),
     }
-}
-
-/// Treats data sets as a cancellation demands. What is gone already, or restricted with a date,
-/// stays as it is, so that doing it twice adds nothing.
-#[must_use]
-pub fn treat(state: &State, cancellation: &CancellationId, all: Vec<Treated>, at: Timestamp) -> Vec<Event> {
-    let open = |treated: &Treated| state.find(&treated.id).is_some_and(DataSet::is_open);
-    all.into_iter().filter(open).map(|treated| event_of(treated, cancellation, at)).collect()
-}
-
-fn event_of(treated: Treated, cancellation: &CancellationId, at: Timestamp) -> Event {
-    let Treated { id, treatment, source } = treated;
-    let cancellation = cancellation.clone();
-    match treatment {
-        Treatment::Erase => Event::Erased { id, cancellation, gone: Gone { source, since: at } },
-        Treatment::Anonymise => Event::Anonymised { id, cancellation, gone: Gone { source, since: at } },
-        Treatment::Restrict { ground, until } => Event::Restricted {
-            id,
-            restriction: Restriction { ground, source, until, cancellation, since: at },
-        },
-    }
-}
-
-/// Erases what was restricted until a date that has come.
-#[must_use]
-pub fn expire(state: &State, id: &DataSetId, now: Timestamp) -> Option<Event> {
-    let Holding::Restricted(_, restriction) = &state.find(id)?.holding else { return None };
-    restriction.until.filter(|until| *until <= now)?;
-    let gone = Gone { source: restriction.source.clone(), since: now };
-    Some(Event::Erased { id: id.clone(), cancellation: restriction.cancellation.clone(), gone })
 }
 
 impl DataSet {
@@ -248,14 +294,30 @@ impl DataSet {
 pub fn evolve(mut state: State, event: &Event) -> State {
     match event {
         Event::Recorded(new) => {
-            let NewDataSet { id, controller, category, content, .. } = new.clone();
-            state.data_sets.push(DataSet { id, controller, category, holding: Holding::Held(content) });
+            let NewDataSet { id, controller, category, content, evidence_of, .. } = new.clone();
+            let (holding, suspended) = (Holding::Held(content), Vec::new());
+            state.data_sets.push(DataSet { id, controller, category, holding, evidence_of, suspended });
         }
         Event::Erased { id, gone, .. } => change(&mut state, id, |_| Holding::Erased(gone.clone())),
         Event::Anonymised { id, gone, .. } => change(&mut state, id, |_| Holding::Anonymised(gone.clone())),
         Event::Restricted { id, restriction } => {
             change(&mut state, id, |content| Holding::Restricted(content, restriction.clone()));
         }
+        Event::Suspended { id, suspension } => {
+            let set = state.data_sets.iter_mut().find(|set| set.id == *id && set.content().is_some());
+            if let Some(set) = set {
+                set.suspended.push(suspension.clone());
+            }
+        }
+        Event::Dropped { cancellation, .. } => {
+            for set in &mut state.data_sets {
+                set.suspended.retain(|wish| wish.cancellation != *cancellation);
+            }
+        }
+        Event::Deferred { .. } => {}
+        Event::HoldPlaced(new) => state.holds.push(Hold { placed: new.clone(), end: None }),
+        Event::HoldReleased { id, release } => end(&mut state, id, End::Released(release.clone())),
+        Event::HoldExpired { id, at } => end(&mut state, id, End::Expired(*at)),
     }
     state
 }
@@ -264,6 +326,16 @@ fn change(state: &mut State, id: &DataSetId, to: impl FnOnce(Content) -> Holding
     let Some(set) = state.data_sets.iter_mut().find(|set| set.id == *id) else { return };
     let Some(content) = set.content().cloned() else { return };
     set.holding = to(content);
+    if set.content().is_none() {
+        set.suspended.clear();
+    }
+}
+
+fn end(state: &mut State, id: &HoldId, end: End) {
+    let hold = state.holds.iter_mut().find(|hold| hold.placed.id == *id);
+    if let Some(hold) = hold {
+        hold.end.get_or_insert(end);
+    }
 }
 
 #[cfg(test)]

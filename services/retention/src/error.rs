@@ -3,7 +3,7 @@
 use service_kit::{CallError, Refusal, Refuse};
 use tonic::Code;
 
-use crate::domain::{DATA_SETS_MAX, Rejection};
+use crate::domain::{DATA_SETS_MAX, DataSetId, HOLDS_MAX, Rejection};
 
 /// A call that is not fulfilled.
 pub type Error = CallError<Rejection>;
@@ -15,6 +15,14 @@ impl Refuse for Rejection {
                 Refusal::new(Code::FailedPrecondition, "DATA_SETS_TOO_MANY", self.to_string())
                     .metadata("data_sets_max", DATA_SETS_MAX.to_string())
             }
+            Self::TooManyHolds => Refusal::new(Code::FailedPrecondition, "HOLDS_TOO_MANY", self.to_string())
+                .metadata("holds_max", HOLDS_MAX.to_string()),
+            Self::NothingToHold(ids) => {
+                let ids: Vec<_> = ids.iter().map(DataSetId::as_str).collect();
+                Refusal::new(Code::FailedPrecondition, "NOTHING_TO_HOLD", self.to_string())
+                    .metadata("data_set_ids", ids.join(","))
+            }
+            Self::HoldOver => Refusal::new(Code::FailedPrecondition, "HOLD_OVER", self.to_string()),
         }
     }
 }

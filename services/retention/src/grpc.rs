@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use keys::Secret;
-use participant::{Accounts, Write};
+use participant::{Account, AccountError, Accounts, Write, Written};
 use prost::Message as _;
 use proto::retention::v1::{
-    ListDataSetsRequest, ListDataSetsResponse, RecordDataSetRequest, RecordDataSetResponse,
+    Hold, ListDataSetsRequest, ListDataSetsResponse, ListHoldsRequest, ListHoldsResponse, PlaceHoldRequest,
+    PlaceHoldResponse, RecordDataSetRequest, RecordDataSetResponse, ReleaseHoldRequest, ReleaseHoldResponse,
     retention_service_server::RetentionService,
 };
 use tonic::{Request, Response, Status};
@@ -14,8 +15,9 @@ use types::fresh_uuid;
 
 use crate::{
     Retention,
-    domain::{self, Command, DataSetId},
+    domain::{self, Command, DataSetId, HoldId},
     error::Error,
+    participant::open_cases,
     wire,
 };
 
@@ -65,8 +67,71 @@ impl RetentionService for Api {
     ) -> Result<Response<ListDataSetsResponse>, Status> {
         let (subject, ground) = wire::list_data_sets(request.get_ref()).map_err(Error::from)?;
         let account = self.accounts.get(&subject).await.map_err(Error::from)?;
-        let data_sets = account.state.data_sets.iter();
-        let data_sets = data_sets.map(|set| wire::data_set(&subject, set, &ground)).collect();
+        let data_sets = wire::data_sets(&subject, &account.state, &ground);
         Ok(Response::new(ListDataSetsResponse { data_sets }))
     }
+
+    async fn place_hold(
+        &self,
+        request: Request<PlaceHoldRequest>,
+    ) -> Result<Response<PlaceHoldResponse>, Status> {
+        let caller = service_kit::caller(&request)?;
+        let request = request.into_inner();
+        let read = wire::place_hold(&request, &caller.name).map_err(Error::from)?;
+        let id = HoldId::mint(fresh_uuid());
+        let write = Write {
+            caller: &caller,
+            request_id: &read.request_id,
+            digest: self.secret.hmac("PlaceHold", &[&request.encode_to_vec()]),
+            subject: &read.subject,
+        };
+        let place = |account: &Account<domain::State>, now| {
+            let new = read.with_id(id.clone(), now);
+            Ok((domain::decide(&account.state, Command::PlaceHold(new))?, id.to_string()))
+        };
+        let written = self.accounts.order(write, place).await.map_err(Error::from)?;
+        Ok(Response::new(PlaceHoldResponse { hold: hold_of(&written) }))
+    }
+
+    async fn release_hold(
+        &self,
+        request: Request<ReleaseHoldRequest>,
+    ) -> Result<Response<ReleaseHoldResponse>, Status> {
+        let caller = service_kit::caller(&request)?;
+        let request = request.into_inner();
+        let read = wire::release_hold(&request, &caller.name).map_err(Error::from)?;
+        let subject = self.accounts.subject_of(read.hold.as_str()).await.map_err(Error::from)?;
+        let write = Write {
+            caller: &caller,
+            request_id: &read.request_id,
+            digest: self.secret.hmac("ReleaseHold", &[&request.encode_to_vec()]),
+            subject: &subject,
+        };
+        let release = |account: &Account<domain::State>, now| {
+            let (id, release, open) = (read.hold.clone(), read.at(now), open_cases(account, now));
+            let command = Command::ReleaseHold { id, release, open };
+            Ok((domain::decide(&account.state, command)?, read.hold.to_string()))
+        };
+        let written = self.accounts.order(write, release).await.map_err(Error::from)?;
+        // The id of a data set finds its subject, too, but no hold.
+        let hold = hold_of(&written).ok_or(AccountError::NotFound).map_err(Error::from)?;
+        Ok(Response::new(ReleaseHoldResponse { hold: Some(hold) }))
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<ListHoldsRequest>,
+    ) -> Result<Response<ListHoldsResponse>, Status> {
+        let subject = wire::list_holds(request.get_ref()).map_err(Error::from)?;
+        let account = self.accounts.get(&subject).await.map_err(Error::from)?;
+        let holds = account.state.holds.iter().map(|hold| wire::hold(&hold.placed, hold.end.as_ref()));
+        Ok(Response::new(ListHoldsResponse { holds: holds.collect() }))
+    }
+}
+
+/// The hold that a write placed or released.
+fn hold_of(written: &Written<domain::State>) -> Option<Hold> {
+    let id = HoldId::parse(&written.reference).ok()?;
+    let hold = written.account.state.hold(&id)?;
+    Some(wire::hold(&hold.placed, hold.end.as_ref()))
 }

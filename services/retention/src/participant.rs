@@ -1,18 +1,18 @@
 //! Instructions in, acknowledgements out: the table's rules over one subject's data sets.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use messaging::Unreadable;
-use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish};
+use participant::{Account, Answer, Assessed, Case, Encoded, Participant, Phase, Step, TimerWish};
 use proto::participant::v1 as pb;
 use types::{Item, ItemKind, ParticipantName, Scope, Timestamp};
 
 use crate::{
     calendar,
     domain::{
-        self, Action, Category, DataSet, DataSetId, Event, Holding, Start, State, Table, Term, Treated,
-        Treatment,
+        self, Action, Category, DataSet, DataSetId, Event, HoldId, Holding, OpenCases, Start, State, Table,
+        Term, Treated, Treatment,
     },
     wire,
 };
@@ -22,6 +22,16 @@ pub const NAME: &str = "retention";
 
 /// The timer that erases a restricted data set when its date has come: `erase/<data set>`.
 const ERASE: &str = "erase/";
+
+/// The timer that ends a hold: `hold/<hold>`.
+const HOLD: &str = "hold/";
+
+/// The code of waiting for the end of a hold. On what ground it stands, its subject may not be told.
+const LEGAL_HOLD: &str = "LEGAL_HOLD";
+
+/// How long a quote that nobody accepts is taken for an open cancellation: whoever leaves one tells
+/// nobody.
+const UNCONFIRMED: Duration = Duration::from_hours(90 * 24);
 
 /// The participant: a table, applied.
 pub struct Retention {
@@ -146,14 +156,7 @@ impl Planned<'_> {
 
     fn kept(&self) -> Option<pb::Kept> {
         let Treatment::Restrict { ground, until } = &self.treated.treatment else { return None };
-        Some(pb::Kept {
-            data_set_id: self.set.id.to_string(),
-            category: self.set.category.name().into(),
-            ground: ground.clone(),
-            source: self.treated.source.clone(),
-            controller: self.set.controller.name.clone(),
-            until: until.map(Timestamp::to_proto),
-        })
+        Some(kept(self.set, ground, &self.treated.source, *until))
     }
 
     fn item(&self) -> pb::QuoteItem {
@@ -203,6 +206,66 @@ impl Planned<'_> {
     }
 }
 
+fn kept(set: &DataSet, ground: &str, source: &str, until: Option<Timestamp>) -> pb::Kept {
+    pb::Kept {
+        data_set_id: set.id.to_string(),
+        category: set.category.name().into(),
+        ground: ground.into(),
+        source: source.into(),
+        controller: set.controller.name.clone(),
+        until: until.map(Timestamp::to_proto),
+    }
+}
+
+/// What the case restricted, in the order in which it was recorded.
+fn kept_by(case: &Case, state: &State) -> Vec<pb::Kept> {
+    let restricted = |set: &DataSet| match &set.holding {
+        Holding::Restricted(_, it) if it.cancellation == case.cancellation => {
+            Some(kept(set, &it.ground, &it.source, it.until))
+        }
+        _ => None,
+    };
+    state.data_sets.iter().filter_map(restricted).collect()
+}
+
+/// That data sets are held, until when, and that they go by themselves.
+fn waiting(state: &State, held: &[&DataSet]) -> pb::Waiting {
+    pb::Waiting {
+        waiting_on: pb::WaitingOn::Hold.into(),
+        until: domain::free_at(state, held.iter().copied()).map(Timestamp::to_proto),
+        code: LEGAL_HOLD.into(),
+        item_ids: held.iter().map(|set| set.id.to_string()).collect(),
+        remedy: "Nothing needs to be done: what is held is erased by itself when the hold ends.".into(),
+        ..pb::Waiting::default()
+    }
+}
+
+/// What a case has come to once these facts are added: it waits for what is held, or it has ended
+/// and lets its evidence go.
+fn concluded(case: &Case, state: &State, mut events: Vec<Event>, now: Timestamp) -> Step<Event> {
+    let mut then = events.iter().fold(state.clone(), domain::evolve);
+    let held: Vec<_> = then.data_sets.iter().filter(|set| set.waits_for(&case.cancellation)).collect();
+    if !held.is_empty() {
+        let waiting = waiting(&then, &held);
+        return Step::new(events, Answer::Waiting(waiting));
+    }
+    let evidence = domain::let_evidence_go(&then, &case.cancellation, now);
+    then = evidence.iter().fold(then, domain::evolve);
+    events.extend(evidence);
+    let kept = kept_by(case, &then);
+    Step::new(events, if kept.is_empty() { Answer::Done } else { Answer::Restricted(kept) })
+}
+
+/// The subject's cancellations that have not ended here.
+pub(crate) fn open_cases(account: &Account<State>, now: Timestamp) -> OpenCases {
+    let open = account.cases.iter().filter(|(_, record)| match record.phase {
+        Phase::Frozen | Phase::Working => true,
+        Phase::Assessed | Phase::Stopped => record.case.assessed_at.plus(UNCONFIRMED) > now,
+        Phase::Finished | Phase::Undone => false,
+    });
+    open.map(|(cancellation, _)| cancellation.clone()).collect()
+}
+
 fn title(category: Category) -> &'static str {
     match category {
         Category::TransactionRecords => "Transaction records",
@@ -241,7 +304,8 @@ impl Participant for Retention {
     fn ids(&self, event: &Event) -> Vec<String> {
         match event {
             Event::Recorded(new) => vec![new.id.to_string()],
-            Event::Erased { .. } | Event::Anonymised { .. } | Event::Restricted { .. } => vec![],
+            Event::HoldPlaced(new) => vec![new.id.to_string()],
+            _ => vec![],
         }
     }
 
@@ -250,16 +314,25 @@ impl Participant for Retention {
             Event::Restricted { id, restriction } if restriction.until.is_some() => {
                 vec![TimerWish { kind: format!("{ERASE}{id}"), due: restriction.until }]
             }
-            Event::Recorded(_)
-            | Event::Erased { .. }
-            | Event::Anonymised { .. }
-            | Event::Restricted { .. } => vec![],
+            Event::Deferred { id, until, .. } => {
+                vec![TimerWish { kind: format!("{ERASE}{id}"), due: Some(*until) }]
+            }
+            Event::HoldPlaced(new) if new.expires_at.is_some() => {
+                vec![TimerWish { kind: format!("{HOLD}{}", new.id), due: new.expires_at }]
+            }
+            Event::HoldReleased { id, .. } => vec![TimerWish { kind: format!("{HOLD}{id}"), due: None }],
+            _ => vec![],
         }
     }
 
-    fn due(&self, state: &State, timer: &str, now: Timestamp) -> Vec<Event> {
+    fn fall_due(&self, account: &Account<State>, timer: &str, now: Timestamp) -> Vec<Event> {
+        let (state, open) = (&account.state, open_cases(account, now));
+        if let Some(id) = timer.strip_prefix(HOLD) {
+            let id = HoldId::parse(id).ok();
+            return id.map(|id| domain::expire_hold(state, &id, &open, now)).unwrap_or_default();
+        }
         let id = timer.strip_prefix(ERASE).and_then(|id| DataSetId::parse(id).ok());
-        id.and_then(|id| domain::expire(state, &id, now)).into_iter().collect()
+        id.and_then(|id| domain::expire(state, &id, &open, now)).into_iter().collect()
     }
 
     fn assess(&self, case: &Case, state: &State) -> Assessed {
@@ -277,12 +350,24 @@ impl Participant for Retention {
         }
         let plan = self.plan(case, state);
         if plan.is_empty() {
-            return Step::nothing_to_do();
+            let evidence = domain::let_evidence_go(state, &case.cancellation, now);
+            return Step::new(evidence, Answer::NothingToDo);
         }
-        let kept: Vec<_> = plan.iter().filter_map(Planned::kept).collect();
         let treated = plan.into_iter().map(|planned| planned.treated).collect();
-        let events = domain::treat(state, &case.cancellation, treated, now);
-        Step::new(events, if kept.is_empty() { Answer::Done } else { Answer::Restricted(kept) })
+        concluded(case, state, domain::treat(state, &case.cancellation, treated, now), now)
+    }
+
+    /// What was held goes with the end of the hold, and nothing else: what came since, nobody
+    /// accepted the end of.
+    fn resume(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        concluded(case, state, domain::resume(state, &case.cancellation, now), now)
+    }
+
+    fn undo(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let mut events = domain::drop_suspended(state, &case.cancellation, now);
+        let answer = if events.is_empty() { Answer::NothingToDo } else { Answer::Done };
+        events.extend(domain::let_evidence_go(state, &case.cancellation, now));
+        Step::new(events, answer)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The whole service on a store and a log in files, through its handlers.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ::participant::timers;
 use keys::Secret;
@@ -22,6 +22,8 @@ use types::{Action, Caller, CancellationId, Item, ItemKind, ParticipantName, Sco
 
 use super::*;
 use crate::domain::{Category, Content, DataSetId, Event, NewDataSet};
+
+mod holding;
 
 struct World {
     stage: Stage,
@@ -58,6 +60,7 @@ impl World {
             controller: Some(Controller { name: "Example Pay".into(), jurisdiction: "CN".into() }),
             category: category.into(),
             last_event_at: Some(instant("2026-11-21T04:00:00Z").to_proto()),
+            evidence_of: String::new(),
         }
     }
 
@@ -71,10 +74,12 @@ impl World {
         self.api.list_data_sets(request(message)).await.unwrap().into_inner().data_sets
     }
 
-    /// Assesses and executes the end of the whole account.
-    async fn close(&self) -> Outcome {
+    /// Assesses the end of the whole account.
+    async fn assess(&self) -> (Told<'_>, Acknowledgement) {
+        static RETENTION: LazyLock<ParticipantName> =
+            LazyLock::new(|| ParticipantName::parse("retention").unwrap());
         let assess = Told {
-            participant: &ParticipantName::parse("retention").unwrap(),
+            participant: &RETENTION,
             cancellation: &self.cancellation,
             subject: &self.subject,
             kind: InstructionKind::Assess,
@@ -82,7 +87,12 @@ impl World {
             scope: &Scope::WholeAccount,
         };
         self.stage.instruct(assess).await;
-        let assessed = self.answer(1).await;
+        (assess, self.answer(1).await)
+    }
+
+    /// Assesses and executes the end of the whole account.
+    async fn close(&self) -> Outcome {
+        let (assess, assessed) = self.assess().await;
         let execute = Told { kind: InstructionKind::Execute, epoch: 2, ..assess };
         self.stage.instruct_as_assessed(execute, &assessed).await;
         self.answer(2).await.outcome()
@@ -206,6 +216,7 @@ fn data_sets(subject: &SubjectId) -> Vec<Event> {
             controller: domain::Controller { name: "Example Pay".into(), jurisdiction: "CN".into() },
             category,
             content: Content { system: "ledger".into(), last_event_at: instant("2026-11-21T04:00:00Z") },
+            evidence_of: None,
         })
     };
     [("kept", Category::TransactionRecords), ("gone", Category::Marketing)].map(recorded).to_vec()
@@ -215,6 +226,21 @@ fn scenario() -> Scenario<Retention> {
     let stranger = SubjectId::parse("sbj_x").unwrap();
     let retention = Retention::new(table::read(table::DEFAULT).unwrap());
     Scenario::new(retention, data_sets).changed_by(data_sets(&stranger).pop())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b17_what_is_held_keeps_to_the_contract_too() {
+    let with_hold = |subject: &SubjectId| {
+        let mut events = data_sets(subject);
+        events.push(holding::over_everything(subject));
+        events
+    };
+    let retention = Retention::new(table::read(table::DEFAULT).unwrap());
+    let scenario =
+        Scenario::new(retention, with_hold).changed_by(data_sets(&SubjectId::parse("sbj_x").unwrap()).pop());
+    let kinds = ["DataSetErased", "DataSetRestricted", "ErasureSuspended"]
+        .map(|kind| format!("exeunt.retention.v1.{kind}"));
+    conformance::check(scenario.then([holding::released()]).adds(kinds)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

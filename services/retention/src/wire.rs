@@ -1,18 +1,18 @@
 //! Between protobuf and the domain: requests inward with every bad field named at once, data sets
 //! outward with no more than the reader's ground allows, and events as they are stored.
 
-use bytes::Bytes;
-use messaging::Unreadable;
-use participant::{Encoded, unreadable};
-use prost::{Message, Name};
+mod events;
+mod holds;
+
 use proto::retention::v1 as pb;
 use service_kit::{BadRequest, Violations};
 use types::{CancellationId, SubjectId, Timestamp};
 
+pub use events::{decode, encode};
+pub use holds::{PlaceHold, ReleaseHold, hold, list_holds, place_hold, release_hold};
+
 use crate::{
-    domain::{
-        Category, Content, Controller, DataSet, DataSetId, Event, Gone, Holding, NewDataSet, Restriction,
-    },
+    domain::{Category, Content, Controller, DataSet, DataSetId, Holding, NewDataSet, State},
     table::{is_country, is_ground},
 };
 
@@ -32,14 +32,16 @@ pub struct RecordDataSet {
     pub category: Category,
     /// What it holds.
     pub content: Content,
+    /// The cancellation of which it is evidence.
+    pub evidence_of: Option<CancellationId>,
 }
 
 impl RecordDataSet {
     /// The data set to record, with its id.
     #[must_use]
     pub fn with_id(&self, id: DataSetId) -> NewDataSet {
-        let Self { subject, controller, category, content, .. } = self.clone();
-        NewDataSet { id, subject, controller, category, content }
+        let Self { subject, controller, category, content, evidence_of, .. } = self.clone();
+        NewDataSet { id, subject, controller, category, content, evidence_of }
     }
 }
 
@@ -60,6 +62,10 @@ pub fn record_data_set(
     let controller = controller.and_then(|controller| read_controller(&mut v, controller));
     let category = v.enumeration("category", request.category).and_then(category_from);
     let last_event_at = v.past("last_event_at", request.last_event_at.as_ref(), now);
+    let evidence_of = match request.evidence_of.as_str() {
+        "" => Some(None),
+        id => v.cancellation_id("evidence_of", id).map(Some),
+    };
     v.finish(|| {
         Some(RecordDataSet {
             request_id: request_id?.unwrap_or_default(),
@@ -67,6 +73,7 @@ pub fn record_data_set(
             controller: controller?,
             category: category?,
             content: Content { system: system?, last_event_at: last_event_at? },
+            evidence_of: evidence_of?,
         })
     })
 }
@@ -94,6 +101,20 @@ pub fn list_data_sets(request: &pb::ListDataSetsRequest) -> Result<(SubjectId, S
     v.finish(|| Some((subject?, ground.clone())))
 }
 
+/// The subject's data sets for whoever reads them on that ground, with the holds over them.
+#[must_use]
+pub fn data_sets(subject: &SubjectId, state: &State, ground: &str) -> Vec<pb::DataSet> {
+    let told = |set: &DataSet| pb::DataSet {
+        hold_ids: match set.content() {
+            Some(_) => state.holds_over(set).map(|hold| hold.id.to_string()).collect(),
+            None => Vec::new(),
+        },
+        waiting_cancellation_ids: set.suspended.iter().map(|it| it.cancellation.to_string()).collect(),
+        ..data_set(subject, set, ground)
+    };
+    state.data_sets.iter().map(told).collect()
+}
+
 /// A data set for whoever reads it on that ground; empty for none. What restricted data holds is
 /// told on its own ground only.
 #[must_use]
@@ -103,6 +124,7 @@ pub fn data_set(subject: &SubjectId, set: &DataSet, ground: &str) -> pb::DataSet
         subject_id: subject.to_string(),
         controller: Some(controller(&set.controller)),
         category: category(set.category).into(),
+        evidence_of: set.evidence_of.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..pb::DataSet::default()
     };
     let content = match &set.holding {
@@ -155,107 +177,6 @@ fn category(category: Category) -> pb::DataCategory {
 fn category_from(category: pb::DataCategory) -> Option<Category> {
     let name = category.as_str_name();
     Category::parse(name.strip_prefix("DATA_CATEGORY_").unwrap_or(name))
-}
-
-/// A fact as it is stored.
-#[must_use]
-pub fn encode(event: &Event) -> Encoded {
-    match event {
-        Event::Recorded(new) => {
-            let NewDataSet { id, subject, controller, category, content } = new.clone();
-            let set = DataSet { id, controller, category, holding: Holding::Held(content) };
-            Encoded::of(&pb::DataSetRecorded { data_set: Some(data_set(&subject, &set, "")) })
-        }
-        Event::Erased { id, cancellation, gone } => Encoded::of(&pb::DataSetErased {
-            data_set_id: id.to_string(),
-            cancellation_id: cancellation.to_string(),
-            source: gone.source.clone(),
-            changed_at: Some(gone.since.to_proto()),
-        }),
-        Event::Anonymised { id, cancellation, gone } => Encoded::of(&pb::DataSetAnonymised {
-            data_set_id: id.to_string(),
-            cancellation_id: cancellation.to_string(),
-            source: gone.source.clone(),
-            changed_at: Some(gone.since.to_proto()),
-        }),
-        Event::Restricted { id, restriction } => Encoded::of(&pb::DataSetRestricted {
-            data_set_id: id.to_string(),
-            cancellation_id: restriction.cancellation.to_string(),
-            ground: restriction.ground.clone(),
-            source: restriction.source.clone(),
-            until: restriction.until.map(Timestamp::to_proto),
-            changed_at: Some(restriction.since.to_proto()),
-        }),
-    }
-}
-
-/// A stored fact.
-///
-/// # Errors
-/// [`Unreadable`] for what this program does not know.
-pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreadable> {
-    let event = match schema {
-        1 if kind == pb::DataSetRecorded::full_name() => message(payload, recorded),
-        1 if kind == pb::DataSetErased::full_name() => message(payload, erased),
-        1 if kind == pb::DataSetAnonymised::full_name() => message(payload, anonymised),
-        1 if kind == pb::DataSetRestricted::full_name() => message(payload, restricted),
-        _ => Err("is not known".to_owned()),
-    };
-    event.map_err(|detail| unreadable(kind, schema, detail))
-}
-
-fn message<M: Message + Default>(payload: &Bytes, read: fn(M) -> Option<Event>) -> Result<Event, String> {
-    let message = M::decode(payload.clone()).map_err(|error| error.to_string())?;
-    read(message).ok_or_else(|| "lacks a field".to_owned())
-}
-
-fn recorded(message: pb::DataSetRecorded) -> Option<Event> {
-    let set = message.data_set?;
-    let category = category_from(set.category())?;
-    let controller = set.controller?;
-    Some(Event::Recorded(NewDataSet {
-        id: DataSetId::parse(&set.data_set_id).ok()?,
-        subject: SubjectId::parse(&set.subject_id).ok()?,
-        controller: Controller { name: controller.name, jurisdiction: controller.jurisdiction },
-        category,
-        content: Content { system: set.system, last_event_at: instant(set.last_event_at)? },
-    }))
-}
-
-fn erased(message: pb::DataSetErased) -> Option<Event> {
-    Some(Event::Erased {
-        id: DataSetId::parse(&message.data_set_id).ok()?,
-        cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
-        gone: Gone { source: message.source, since: instant(message.changed_at)? },
-    })
-}
-
-fn anonymised(message: pb::DataSetAnonymised) -> Option<Event> {
-    Some(Event::Anonymised {
-        id: DataSetId::parse(&message.data_set_id).ok()?,
-        cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
-        gone: Gone { source: message.source, since: instant(message.changed_at)? },
-    })
-}
-
-fn restricted(message: pb::DataSetRestricted) -> Option<Event> {
-    Some(Event::Restricted {
-        id: DataSetId::parse(&message.data_set_id).ok()?,
-        restriction: Restriction {
-            ground: message.ground,
-            source: message.source,
-            until: match message.until {
-                Some(until) => Some(Timestamp::from_proto(&until)?),
-                None => None,
-            },
-            cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
-            since: instant(message.changed_at)?,
-        },
-    })
-}
-
-fn instant(value: Option<prost_types::Timestamp>) -> Option<Timestamp> {
-    Timestamp::from_proto(&value?)
 }
 
 #[cfg(test)]

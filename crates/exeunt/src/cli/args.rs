@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use ::policy::Pause;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use proto::{cancellation::v1::State, operations::v1::republish_request::From, types::v1::Item};
+use proto::{
+    cancellation::v1::State, operations::v1::republish_request::From, retention::v1::DataCategory,
+    types::v1::Item,
+};
 use types::Timestamp;
 
-use super::{Format, Server, conformance::Conformance, item, policy, relays};
+use super::{Format, Server, conformance::Conformance, hold, item, policy, relays};
 use crate::compose::Role;
 
 const EXIT_CODES: &str = "\
@@ -74,6 +77,12 @@ pub enum Command {
     Conformance(Conformance),
     /// Print the contract's descriptors, a google.protobuf.FileDescriptorSet
     Descriptors,
+    /// Holds: by whose order a subject's data may not be erased yet
+    Hold {
+        /// What to do with them
+        #[command(subcommand)]
+        command: HoldCommand,
+    },
     /// What the law of a jurisdiction asks for, as the policy packs have it
     Policy {
         /// What to do with them
@@ -347,6 +356,70 @@ pub struct Verify {
     /// The public keys, as `exeunt keys` or /.well-known/jwks.json gave them; - for standard input
     #[arg(long)]
     pub keys: PathBuf,
+}
+
+/// What to do with holds.
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Keep a subject's data from being erased; what waits for it then waits
+    Place(HoldPlace),
+    /// End a hold: what it alone kept is erased
+    Release(HoldRelease),
+    /// List a subject's holds, those that have ended too
+    List(HoldList),
+}
+
+/// What is held, and by whose order.
+#[derive(Debug, Args)]
+pub struct HoldPlace {
+    /// Whose data
+    #[arg(long)]
+    pub subject: String,
+    /// Only what is of this category, like TRANSACTION_RECORDS; may be repeated
+    #[arg(long, value_parser = hold::category)]
+    pub category: Vec<DataCategory>,
+    /// Only this data set; may be repeated
+    #[arg(long)]
+    pub data_set: Vec<String>,
+    /// Why, like LITIGATION
+    #[arg(long)]
+    pub ground: String,
+    /// Who ordered it, like a court and its file number; nothing personal
+    #[arg(long)]
+    pub authority: String,
+    /// When it ends by itself, in RFC 3339
+    #[arg(long, value_name = "INSTANT", value_parser = policy::instant)]
+    pub until: Option<Timestamp>,
+    /// Who places it, by an id of your own; the caller when not given
+    #[arg(long, default_value = "")]
+    pub actor: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// Which hold ends, and why.
+#[derive(Debug, Args)]
+pub struct HoldRelease {
+    /// Its id
+    pub hold_id: String,
+    /// Why; it is kept. Nothing personal
+    #[arg(long)]
+    pub reason: String,
+    /// Who releases it, by an id of your own; the caller when not given
+    #[arg(long, default_value = "")]
+    pub actor: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// Whose holds.
+#[derive(Debug, Args)]
+pub struct HoldList {
+    /// Whose
+    #[arg(long)]
+    pub subject: String,
 }
 
 /// What to do with policy packs.

@@ -10,6 +10,7 @@ mod answers;
 mod command_line;
 mod cooling;
 mod harness;
+mod hold;
 mod parked;
 mod policy;
 mod roles;

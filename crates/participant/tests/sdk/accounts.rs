@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use participant::{AccountError, Runtime, WriteError};
+use participant::{Account, AccountError, Runtime, Write, WriteError};
 use proto::participant::v1::InstructionKind;
 use testkit::{Fault, Stage, Told, Toy, ToyEvent, ToyState};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
+use types::{Caller, CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{World, start};
 
@@ -196,6 +196,44 @@ async fn of_many_quotes_that_nobody_confirmed_only_the_newest_are_kept_true() {
     let account = accounts.get(&subject).await.unwrap();
     let revisions: Vec<_> = cases.iter().map(|case| account.cases[case].revision).collect();
     assert_eq!(revisions, [1, 1, 2, 2, 2, 2, 2, 2, 2, 2]);
+    shutdown.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_order_is_taken_into_an_account_that_is_closed_and_a_write_is_not() {
+    let stage = Stage::open(start()).await;
+    let runtime = Runtime::new(Arc::new(Toy::quick()), stage.options(), true).await.unwrap();
+    let (accounts, shutdown) = (runtime.accounts().clone(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(runtime.run(shutdown.clone()));
+    let (subject, toy) = (SubjectId::mint(fresh_uuid()), ParticipantName::parse("toy").unwrap());
+    let cancellation = CancellationId::mint(fresh_uuid());
+    stage.register(&subject).await;
+    let (kind, epoch, scope) = (InstructionKind::Execute, 1, &Scope::WholeAccount);
+    stage
+        .instruct(Told {
+            participant: &toy,
+            cancellation: &cancellation,
+            subject: &subject,
+            kind,
+            epoch,
+            scope,
+        })
+        .await;
+    stage.until(&accounts, &subject, |account| account.closed.is_some()).await;
+
+    let caller = Caller::local();
+    let write = Write { caller: &caller, request_id: "r1", digest: [1; 32], subject: &subject };
+    let refused = accounts.write(write.clone(), more).await;
+    assert!(matches!(refused, Err(WriteError::Account(AccountError::Closed))));
+    let order = |account: &Account<ToyState>, _: Timestamp| -> Decided {
+        assert_eq!(account.closed.as_ref(), Some(&cancellation), "it sees that");
+        Ok((vec![ToyEvent::Named { id: "order_1".into() }], "order".into()))
+    };
+    let ordered = accounts.order(write.clone(), order).await.unwrap();
+    assert_eq!(accounts.order(write, order).await.unwrap().reference, ordered.reference);
+    assert_eq!(accounts.subject_of("order_1").await.unwrap(), subject);
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap().unwrap();
 }

@@ -1,5 +1,7 @@
 //! Given what happened, when something is asked, then this is what follows.
 
+mod holds;
+
 use super::*;
 
 fn at(seconds: i64) -> Timestamp {
@@ -21,6 +23,7 @@ fn new(id: &str) -> NewDataSet {
         controller: Controller { name: "Example Pay".into(), jurisdiction: "CN".into() },
         category: Category::TransactionRecords,
         content: Content { system: "ledger".into(), last_event_at: at(5) },
+        evidence_of: None,
     }
 }
 
@@ -125,13 +128,14 @@ fn what_is_gone_cannot_come_back() {
 fn what_is_restricted_is_erased_when_its_date_has_come_and_not_before() {
     let state = given([recorded("a"), recorded("b"), restricted("a", Some(at(90))), restricted("b", None)]);
     let (a, b) = (id_of("a"), id_of("b"));
-    assert_eq!(expire(&state, &a, at(89)), None);
+    let none = OpenCases::new();
+    assert_eq!(expire(&state, &a, &none, at(89)), None);
     let source = "Law 1".into();
     let gone = Gone { source, since: at(90) };
     let expected = Event::Erased { id: a.clone(), cancellation: cancellation(), gone };
-    assert_eq!(expire(&state, &a, at(90)), Some(expected.clone()));
-    assert_eq!(expire(&evolve(state.clone(), &expected), &a, at(91)), None);
-    assert_eq!(expire(&state, &b, at(1_000)), None);
+    assert_eq!(expire(&state, &a, &none, at(90)), Some(expected.clone()));
+    assert_eq!(expire(&evolve(state.clone(), &expected), &a, &none, at(91)), None);
+    assert_eq!(expire(&state, &b, &none, at(1_000)), None);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What is refused at the edge, what is told, and what is stored.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::domain::{End, Event, Gone, HoldId, NewHold, Reach, Release, Restriction, Suspension};
 
 const NOW: Timestamp = Timestamp::EPOCH;
 
@@ -16,6 +19,7 @@ fn right() -> pb::RecordDataSetRequest {
         controller: Some(pb::Controller { name: "Example Pay".into(), jurisdiction: "CN".into() }),
         category: pb::DataCategory::Marketing.into(),
         last_event_at: Some(at(5).to_proto()),
+        evidence_of: "can_9".into(),
     }
 }
 
@@ -37,6 +41,8 @@ fn a_right_request_is_read_whole() {
     let read = record_data_set(&right(), NOW).unwrap();
     assert_eq!(read.category, Category::Marketing);
     assert_eq!(read.content, Content { system: "ledger".into(), last_event_at: at(5) });
+    assert_eq!(read.evidence_of, CancellationId::parse("can_9").ok());
+    check(|request| request.evidence_of.clear(), &[]);
     check(|request| request.request_id.clear(), &[]);
     check(|request| request.system = "账".repeat(64), &[]);
 }
@@ -52,6 +58,7 @@ fn every_bad_field_of_a_new_data_set_is_named() {
         check(|request| request.system = wrong.into(), &["system"]);
     }
     check(|request| request.last_event_at = Some(at(86_400).to_proto()), &["last_event_at"]);
+    check(|request| request.evidence_of = "a b".into(), &["evidence_of"]);
     check(|request| request.controller = None, &["controller"]);
     for wrong in ["", "a\u{0}", &"a".repeat(101)] {
         check(controller_of(|controller| controller.name = wrong.into()), &["controller.name"]);
@@ -87,8 +94,8 @@ fn a_list_is_asked_for_by_subject_and_at_most_one_ground() {
 }
 
 fn set(holding: Holding) -> DataSet {
-    let NewDataSet { id, controller, category, .. } = new();
-    DataSet { id, controller, category, holding }
+    let NewDataSet { id, controller, category, evidence_of, .. } = new();
+    DataSet { id, controller, category, holding, evidence_of, suspended: vec![] }
 }
 
 fn new() -> NewDataSet {
@@ -134,7 +141,22 @@ fn of_what_is_gone_only_that_and_why_is_told() {
 fn every_event_is_stored_and_read_back() {
     let cancellation = CancellationId::parse("can_1").unwrap();
     let (id, gone) = (DataSetId::parse("dat_1").unwrap(), Gone { source: "Law 1".into(), since: at(7) });
+    let suspension = Suspension {
+        cancellation: cancellation.clone(),
+        anonymise: true,
+        source: "Law 1".into(),
+        since: at(7),
+    };
+    let release = Release { reason: "settled".into(), actor: "legal".into(), at: at(8) };
     for event in [
+        Event::Suspended { id: id.clone(), suspension },
+        Event::Dropped { cancellation: cancellation.clone(), at: at(7) },
+        Event::Deferred { id: id.clone(), cancellation: cancellation.clone(), until: at(9), at: at(8) },
+        Event::HoldPlaced(new_hold()),
+        Event::HoldPlaced(NewHold { expires_at: None, reach: Reach::default(), ..new_hold() }),
+        Event::HoldReleased { id: new_hold().id, release },
+        Event::HoldExpired { id: new_hold().id, at: at(9) },
+        Event::Recorded(NewDataSet { evidence_of: None, ..new() }),
         Event::Recorded(new()),
         Event::Erased { id: id.clone(), cancellation: cancellation.clone(), gone: gone.clone() },
         Event::Anonymised { id: id.clone(), cancellation, gone },
@@ -162,4 +184,83 @@ fn an_event_of_another_type_or_version_is_unreadable() {
     assert!(decode("exeunt.retention.v1.Unheard", 1, &stored.payload).is_err());
     assert!(decode(&stored.kind, 1, &Bytes::from_static(b"\xff")).is_err());
     assert!(decode(&stored.kind, 1, &Bytes::new()).is_err());
+}
+
+fn right_hold() -> pb::PlaceHoldRequest {
+    pb::PlaceHoldRequest {
+        request_id: "r1".into(),
+        subject_id: "sbj_1".into(),
+        categories: vec![pb::DataCategory::Marketing.into()],
+        data_set_ids: vec!["dat_1".into()],
+        ground: "LITIGATION".into(),
+        authority: "District Court, 2026-4711".into(),
+        expires_at: Some(at(9).to_proto()),
+        actor: String::new(),
+    }
+}
+
+fn new_hold() -> NewHold {
+    place_hold(&right_hold(), "local").unwrap().with_id(HoldId::parse("hld_1").unwrap(), at(1))
+}
+
+#[track_caller]
+fn check_hold(change: impl FnOnce(&mut pb::PlaceHoldRequest), expected: &[&str]) {
+    let mut request = right_hold();
+    change(&mut request);
+    let faults = place_hold(&request, "local").map_or_else(|error| error.faults, |_| Vec::new());
+    let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn a_hold_is_read_whole_and_every_bad_field_of_it_is_named() {
+    let read = place_hold(&right_hold(), "local").unwrap();
+    assert_eq!((read.actor.as_str(), read.expires_at), ("local", Some(at(9))));
+    assert_eq!(read.reach.categories, [Category::Marketing]);
+    check_hold(|request| request.actor = "legal-7".into(), &[]);
+    check_hold(|request| (request.categories, request.data_set_ids) = Default::default(), &[]);
+    check_hold(|request| request.expires_at = None, &[]);
+    check_hold(|request| request.categories = vec![3, 0, 11], &["categories[1]", "categories[2]"]);
+    check_hold(|request| request.data_set_ids = vec!["a b".into()], &["data_set_ids[0]"]);
+    check_hold(|request| request.data_set_ids = vec!["dat_1".into(); 100], &["data_set_ids"]);
+    for wrong in ["", "court order", &"A".repeat(64)] {
+        check_hold(|request| request.ground = wrong.into(), &["ground"]);
+    }
+    check_hold(|request| request.authority = "a".repeat(201), &["authority"]);
+    check_hold(|request| request.actor = "a b".into(), &["actor"]);
+    check_hold(|request| *request = pb::PlaceHoldRequest::default(), &["subject_id", "ground", "authority"]);
+    let wrong = release_hold(&pb::ReleaseHoldRequest::default(), "local").unwrap_err();
+    assert_eq!(wrong.faults.len(), 2);
+    assert_eq!(list_holds(&pb::ListHoldsRequest::default()).unwrap_err().faults.len(), 1);
+}
+
+#[test]
+fn a_hold_is_told_with_how_it_ended() {
+    let new = new_hold();
+    let standing = hold(&new, None);
+    assert_eq!((standing.state(), standing.ended_at), (pb::HoldState::Standing, None));
+    let release = Release { reason: "settled".into(), actor: "legal".into(), at: at(8) };
+    let told = hold(&new, Some(&End::Released(release)));
+    assert_eq!((told.state(), told.release_reason.as_str()), (pb::HoldState::Released, "settled"));
+    assert_eq!((told.released_by.as_str(), told.ended_at), ("legal", Some(at(8).to_proto())));
+    let told = hold(&new, Some(&End::Expired(at(9))));
+    assert_eq!((told.state(), told.ended_at), (pb::HoldState::Expired, Some(at(9).to_proto())));
+}
+
+#[test]
+fn a_data_set_is_told_with_the_holds_over_it_and_what_waits_for_their_end() {
+    let subject = SubjectId::parse("sbj_1").unwrap();
+    let suspension = Suspension {
+        cancellation: CancellationId::parse("can_1").unwrap(),
+        anonymise: false,
+        source: "Law 1".into(),
+        since: at(7),
+    };
+    let (placed, id) = (Event::HoldPlaced(new_hold()), new().id);
+    let all = [Event::Recorded(new()), placed, Event::Suspended { id, suspension }];
+    let state = all.iter().fold(State::default(), crate::domain::evolve);
+    let [told] = data_sets(&subject, &state, "").try_into().unwrap();
+    assert_eq!(told.hold_ids, ["hld_1"]);
+    assert_eq!(told.waiting_cancellation_ids, ["can_1"]);
+    assert_eq!(told.evidence_of, "can_9");
 }
