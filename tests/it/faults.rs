@@ -103,6 +103,39 @@ async fn the_one_broker_is_killed_and_its_network_cut_half_open_and_slow() {
     }
 }
 
+/// What a process may need more while its broker is away: what waits to be acknowledged, the events that
+/// follow in its store, and what was fetched (docs/operations.md).
+const OUTAGE_MIB_MAX: u64 = 100;
+
+/// The memory of a process in MiB, as the system counts it now.
+fn memory_mib(fleet: &Fleet, number: usize) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", fleet.servers[number].pid().unwrap()));
+    let line = status.unwrap().lines().find_map(|line| Some(line.strip_prefix("VmRSS:")?.to_owned()));
+    let kib = line.unwrap().trim().trim_end_matches("kB").trim().parse::<u64>();
+    kib.unwrap() / 1_024
+}
+
+/// `EXEUNT_OUTAGE_MS=60000` makes it the minute that docs/operations.md tells of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_one_broker_is_away_memory_is_bounded_and_afterwards_all_completes_by_itself() {
+    let _alone = alone().await;
+    if !has_engines() {
+        return;
+    }
+    let span = env::var("EXEUNT_OUTAGE_MS").map_or(3_000, |text| text.parse().unwrap());
+    let options = SiteOptions { brokers: 1, ..SiteOptions::default() };
+    let mut stage = stage(options, &Layout::one()).await;
+    stage.moment(2_000, 2_000).await.unwrap();
+    let before = memory_mib(&stage.fleet, 0);
+    stage.site.kill_broker(0).unwrap();
+    stage.moment(span, span).await.unwrap();
+    let after = memory_mib(&stage.fleet, 0);
+    eprintln!("{before} MiB before, {after} MiB when the broker was away for {span} ms or more");
+    assert!(after <= before + OUTAGE_MIB_MAX, "{before} MiB before, {after} MiB after");
+    stage.site.start_broker(0).unwrap();
+    judged(stage).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_can_read_is_parked_and_what_comes_again_changes_nothing() {
     let _alone = alone().await;
