@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod args;
+mod attention;
 mod calls;
 mod client;
 mod conformance;
@@ -28,7 +29,7 @@ pub use output::{Format, Output};
 pub use servers::{Server, Servers};
 pub(crate) use verify::told;
 
-use args::{Command, HoldCommand, ParkedCommand, TopicsCommand};
+use args::{AttentionCommand, Command, HoldCommand, ParkedCommand, TopicsCommand};
 
 /// Reads the arguments, does what they say, and says how it went by the exit code.
 #[must_use]
@@ -84,6 +85,12 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             ParkedCommand::Replay(flags) => parked::replay(&servers()?, flags, output).await,
             ParkedCommand::Discard(flags) => parked::discard(&servers()?, flags, output).await,
         },
+        Command::Attention { command } => match command {
+            AttentionCommand::List(flags) => attention::list(&servers()?, flags, output).await,
+            AttentionCommand::Assign(flags) => attention::assign(&servers()?, flags, output).await,
+        },
+        Command::Retry(flags) => attention::retry(&servers()?, flags, output).await,
+        Command::Attest(flags) => attention::attest(&servers()?, flags, output).await,
         Command::Relays => relays::list(&servers()?, output).await,
         Command::Republish(flags) => relays::republish(&servers()?, flags, output).await,
     }

@@ -12,6 +12,9 @@ pub enum Error {
     /// Fields are wrong.
     #[error(transparent)]
     BadRequest(#[from] BadRequest),
+    /// Cancellations are not coordinated in this process.
+    #[error("cancellations are not coordinated in this process: ask one of the role cancellation")]
+    NotCoordinator,
     /// Nothing is parked there.
     #[error("nothing is parked there")]
     NotParked,
@@ -30,7 +33,9 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let refusal = match error {
             Error::BadRequest(wrong) => wrong.into(),
-            Error::NotParked => Refusal::new(Code::NotFound, "NOT_FOUND", error.to_string()),
+            Error::NotCoordinator | Error::NotParked => {
+                Refusal::new(Code::NotFound, "NOT_FOUND", error.to_string())
+            }
             Error::RequestIdTaken(taken) => account_refusal(taken.into()),
             Error::Store(error) => account_refusal(AccountError::Store(error)),
             Error::Append(error) => account_refusal(match error {

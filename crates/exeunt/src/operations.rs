@@ -7,6 +7,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use cancellation::CaseOperations;
 use event_store::{
     Append, Expected, Metadata, NewEvent, ParkedChange, ParkedKey, ParkedRecord, Store, StreamAppend,
     StreamId,
@@ -51,13 +52,18 @@ impl Stored {
 pub struct Operations {
     stores: Arc<[Stored]>,
     clock: Arc<dyn Clock>,
+    cases: Option<CaseOperations>,
 }
 
 impl Operations {
-    /// Operates on these stores.
+    /// Operates on these stores and, where this process coordinates, on its cancellations.
     #[must_use]
-    pub fn new(stores: Vec<Stored>, clock: Arc<dyn Clock>) -> Self {
-        Self { stores: stores.into(), clock }
+    pub fn new(stores: Vec<Stored>, clock: Arc<dyn Clock>, cases: Option<CaseOperations>) -> Self {
+        Self { stores: stores.into(), clock, cases }
+    }
+
+    fn cases(&self) -> Result<&CaseOperations, Error> {
+        self.cases.as_ref().ok_or(Error::NotCoordinator)
     }
 
     /// To be served.
@@ -262,6 +268,41 @@ impl OperationsService for Operations {
         let wanted = wire::republishing(request, &self.stores).map_err(Error::from)?;
         let claim = RequestClaim::new(&caller, &wanted.request_id, digest);
         Ok(Response::new(self.republish(wanted, &caller, claim).await?))
+    }
+
+    async fn list_attention(
+        &self,
+        request: Request<pb::ListAttentionRequest>,
+    ) -> Result<Response<pb::ListAttentionResponse>, Status> {
+        self.cases()?.list_attention(request).await
+    }
+
+    async fn assign_attention(
+        &self,
+        request: Request<pb::AssignAttentionRequest>,
+    ) -> Result<Response<pb::AssignAttentionResponse>, Status> {
+        self.cases()?.assign_attention(request).await
+    }
+
+    async fn reassess(
+        &self,
+        request: Request<pb::ReassessRequest>,
+    ) -> Result<Response<pb::ReassessResponse>, Status> {
+        self.cases()?.reassess(request).await
+    }
+
+    async fn retry_participant(
+        &self,
+        request: Request<pb::RetryParticipantRequest>,
+    ) -> Result<Response<pb::RetryParticipantResponse>, Status> {
+        self.cases()?.retry_participant(request).await
+    }
+
+    async fn attest(
+        &self,
+        request: Request<pb::AttestRequest>,
+    ) -> Result<Response<pb::AttestResponse>, Status> {
+        self.cases()?.attest(request).await
     }
 }
 

@@ -267,7 +267,7 @@ impl Handler for Acknowledgements {
                 };
                 let (signed, said) = &**answer;
                 let outcome = self.acknowledge(case, signed, said, streams, now)?;
-                decision.listings.extend(outcome.listing);
+                decision.listings.extend(outcome.listings);
                 decision.timers.extend(outcome.timer);
                 if outcome.closes_subject {
                     let subject = streams::of_subject(&case.request.subject);

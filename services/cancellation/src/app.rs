@@ -3,7 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_store::{Append, AppendError, Expected, Guard, ListQuery, Metadata, Store, StreamAppend, StreamId};
+use event_store::{
+    Append, AppendError, Expected, Guard, ListQuery, Listed, Metadata, Store, StreamAppend, StreamId,
+};
 use keys::{Secret, Vault, VerificationClaims};
 use messaging::Backlog;
 use participant::RequestClaim;
@@ -13,7 +15,7 @@ use types::{Caller, CancellationId, Scope, SubjectId, Tenant, Timestamp, fresh_u
 
 use crate::{
     Roster,
-    domain::{Case, Command, Phase, Rejection, Request, Token},
+    domain::{Case, Command, Operation, Rejection, Request, Token},
     error::Error,
     participant_keys::ParticipantKeys,
     receipt, rules,
@@ -117,11 +119,12 @@ impl Cancellations {
                 gates_none: rules.gates_none,
                 tokens_required: rules.tokens_required,
                 terms: rules.terms,
+                ladder: self.roster.ladder().clone(),
                 channel: new.channel.clone(),
                 sealed_reason: sealed_reason.clone(),
                 at,
             };
-            let outcome = self.shell.carry_out(None, Command::Request(request), at)?;
+            let outcome = self.shell.carry_out(None, Command::Request(Box::new(request)), at)?;
             let mut append = self.to_append(&outcome, &id, 0, &caller.name, &new.request_id);
             append.claims.push(claim.claim(id.as_str()));
             append.guards.push(Guard { stream: streams::of_subject(&new.subject), version });
@@ -217,6 +220,28 @@ impl Cancellations {
         Err(Error::Conflict)
     }
 
+    /// Does what an operator wants done.
+    pub(crate) async fn operate(
+        &self,
+        change: Change<'_>,
+        operation: impl Fn(Timestamp) -> Operation,
+    ) -> Result<pb::Cancellation, Error> {
+        self.execute(change, |now| Command::Operate(operation(now))).await
+    }
+
+    /// The cancellations of those rows. One whose history cannot be read is told of and left out.
+    pub(crate) async fn cases(&self, rows: &[Listed]) -> Result<Vec<Box<Case>>, Error> {
+        let names: Vec<StreamId> = rows.iter().map(|row| row.stream.clone()).collect();
+        let mut cases = Vec::with_capacity(rows.len());
+        for (name, events) in names.iter().zip(self.store.load_many(&names).await?) {
+            match streams::fold_all(&events) {
+                Ok((folded, _)) => cases.extend(Arc::unwrap_or_clone(folded).case),
+                Err(error) => tracing::error!(cancellation = %name, %error, "left out of a list"),
+            }
+        }
+        Ok(cases)
+    }
+
     /// Ends one that another has left nothing to end of; nothing when it is past that.
     pub(crate) async fn expire(&self, id: &CancellationId, by: &CancellationId) -> Result<(), Error> {
         let caller = Caller { tenant: Tenant::local(), name: crate::NAME.into(), roles: Vec::new() };
@@ -224,13 +249,23 @@ impl Cancellations {
         self.execute(change, |now| Command::Expire { by: by.clone(), now }).await.map(drop)
     }
 
-    pub(crate) async fn receipt(&self, id: &CancellationId) -> Result<pb::GetReceiptResponse, Error> {
-        let (case, _) = self.load(id).await?;
-        let completed_at =
-            case.ended_at.filter(|_| case.phase == Phase::Completed).ok_or(Error::NoReceipt)?;
-        let receipt = receipt::to_proto(&case, completed_at);
-        let receipt_jws = case.receipt.ok_or(Error::NoReceipt)?;
-        Ok(pb::GetReceiptResponse { receipt_jws, receipt: Some(receipt) })
+    /// The receipt, in that version, from 1; 0 for the newest.
+    pub(crate) async fn receipt(
+        &self,
+        id: &CancellationId,
+        version: u32,
+    ) -> Result<pb::GetReceiptResponse, Error> {
+        let (mut case, _) = self.load(id).await?;
+        let newest_version = u32::try_from(case.receipts.len()).unwrap_or(u32::MAX);
+        let wanted = if version == 0 { newest_version } else { version };
+        let index = usize::try_from(wanted).ok().and_then(|wanted| wanted.checked_sub(1));
+        let index = index.ok_or(Error::NoReceipt)?;
+        if case.receipts.len() <= index {
+            return Err(if newest_version == 0 { Error::NoReceipt } else { Error::NoReceiptVersion(wanted) });
+        }
+        let receipt_jws = case.receipts.swap_remove(index);
+        let receipt = receipt::to_proto(&receipt_jws, &case.request.scope);
+        Ok(pb::GetReceiptResponse { receipt_jws, receipt, newest_version })
     }
 
     /// A keyed digest of a call: its method and its whole content.
@@ -290,7 +325,7 @@ impl Cancellations {
     ) -> Append {
         let metadata = metadata(actor.clone(), cause, id.as_str());
         let mut append = Append {
-            listings: outcome.listing.iter().cloned().collect(),
+            listings: outcome.listings.clone(),
             timers: outcome.timer.iter().cloned().collect(),
             ..Append::default()
         };

@@ -3,9 +3,12 @@
 //! `decide` says which facts a command adds or why it is refused, `evolve` applies one fact. Neither
 //! knows a clock, randomness, IO or a participant by name.
 
+mod attention;
 mod cooling;
 mod decide;
 mod evolve;
+mod late;
+mod operate;
 mod revoke;
 mod state;
 mod terms;
@@ -14,8 +17,10 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use attention::{Attention, Cause, Ladder, Level, attention};
 pub use decide::{Rejection, decide};
 pub use evolve::evolve;
+pub use operate::{Action, Attestation, Operation};
 pub use state::{Case, Entry, Phase, Progress, State, Want};
 pub use terms::{CaseClock, Difference, DifferenceKind, DriftLimits, Terms};
 use types::{CancellationId, Edition, ParticipantName, Scope, SubjectId, Timestamp};
@@ -116,6 +121,13 @@ pub struct Answer {
     pub rejected: bool,
     /// Of a FREEZE: until when it can be taken back without loss.
     pub undo_until: Option<Timestamp>,
+    /// Of a WAITING: until when it is expected to be over, where somebody can say.
+    pub until: Option<Timestamp>,
+    /// Of a FAILED: who deals with it, where it names anybody.
+    pub owner: Option<Arc<str>>,
+    /// What it says beside the outcome, encoded: what is kept, who is waited for, what failed. Only
+    /// compared.
+    pub said: Arc<[u8]>,
     /// When it was given.
     pub at: Timestamp,
     /// The whole.
@@ -143,6 +155,8 @@ pub struct Request {
     pub tokens_required: u32,
     /// The rules that it stands under; those of before there were packs have none.
     pub terms: Terms,
+    /// How what is late is escalated.
+    pub ladder: Ladder,
     /// Where it came in.
     pub channel: String,
     /// Why, sealed; empty where nothing was said.
@@ -168,7 +182,7 @@ pub struct Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// A new one.
-    Request(Request),
+    Request(Box<Request>),
     /// A participant answered.
     Acknowledge(Answer),
     /// All assessments together have this digest.
@@ -221,6 +235,15 @@ pub enum Command {
     /// The receipt is sealed.
     Seal {
         /// The receipt.
+        receipt: String,
+        /// When.
+        now: Timestamp,
+    },
+    /// An operator does something.
+    Operate(Operation),
+    /// The receipt's next version is sealed.
+    Amend {
+        /// That version.
         receipt: String,
         /// When.
         now: Timestamp,
@@ -284,6 +307,30 @@ pub enum Event {
     Completed {
         /// The receipt.
         receipt: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// An operator did something: who, and why. What it led to follows.
+    Operated(Arc<Operation>),
+    /// A participant's work was done outside.
+    Attested(Arc<Attestation>),
+    /// Something waits for a person, or has waited so long that it climbs.
+    AttentionRaised(Arc<Attention>),
+    /// What was missing has come, or is wanted no more.
+    AttentionCleared {
+        /// What was missing.
+        cause: Cause,
+        /// Of whom.
+        participant: Option<ParticipantName>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The receipt has a new version, since a participant said something else afterwards.
+    Amended {
+        /// That version.
+        receipt: String,
+        /// Those whose last answer is no successful end any more.
+        unfinished: Vec<ParticipantName>,
         /// When.
         at: Timestamp,
     },

@@ -46,6 +46,9 @@ pub enum Error {
     /// Not completed.
     #[error("there is no receipt: the cancellation is not completed")]
     NoReceipt,
+    /// No such version of the receipt.
+    #[error("there is no version {0} of the receipt")]
+    NoReceiptVersion(u32),
     /// The cancellation kept changing.
     #[error("the cancellation kept changing while it was being updated")]
     Conflict,
@@ -98,7 +101,9 @@ impl From<Error> for Status {
                     )
                 })
             }
-            Error::NotFound(_) | Error::SubjectNotFound => refuse(Code::NotFound, "NOT_FOUND"),
+            Error::NotFound(_) | Error::SubjectNotFound | Error::NoReceiptVersion(_) => {
+                refuse(Code::NotFound, "NOT_FOUND")
+            }
             Error::SubjectClosed => refuse(Code::FailedPrecondition, "SUBJECT_CLOSED"),
             Error::RequestIdTaken(Taken { reference }) => {
                 refuse(Code::AlreadyExists, "REQUEST_ID_TAKEN").metadata("first", reference)
@@ -141,6 +146,9 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::TokenForeign => (Code::PermissionDenied, "TOKEN_FOREIGN"),
         Rejection::TokenExpired => (Code::FailedPrecondition, "TOKEN_EXPIRED"),
         Rejection::TokenUsed => (Code::FailedPrecondition, "TOKEN_USED"),
+        Rejection::NothingWaits => (Code::NotFound, "NOTHING_WAITS"),
+        Rejection::NotAwaited(_) => (Code::FailedPrecondition, "NOT_AWAITED"),
+        Rejection::NotLate(_) => (Code::FailedPrecondition, "NOT_LATE"),
         Rejection::ExecutionStarted => (Code::FailedPrecondition, "EXECUTION_STARTED"),
         Rejection::CoolingOff => (Code::FailedPrecondition, "COOLING_OFF"),
         Rejection::Revoking => (Code::FailedPrecondition, "REVOKING"),

@@ -216,7 +216,7 @@ impl CancellationService for Api {
     ) -> Result<Response<pb::GetReceiptResponse>, Status> {
         let message = request.into_inner();
         let id = self.named(&message.cancellation_id, &message.case_token)?;
-        Ok(Response::new(self.cancellations.receipt(&id).await?))
+        Ok(Response::new(self.cancellations.receipt(&id, message.version).await?))
     }
 
     async fn issue_case_token(

@@ -13,6 +13,7 @@ mod drift;
 mod error;
 mod grpc;
 mod late_keys;
+mod operations;
 mod participant_keys;
 mod publish;
 mod quote;
@@ -37,6 +38,7 @@ use messaging::{
     Backlog, BatchConsumer, ConsumerHandle, ConsumerOptions, EventLog, Follower, LogError, Relay, RunError,
     Subscription, TopicSpec,
 };
+pub use operations::CaseOperations;
 use participant::{
     contract,
     topics::{self as declared, Announces},
@@ -194,6 +196,12 @@ impl Service {
     #[must_use]
     pub fn grpc(&self) -> CancellationServiceServer<Api> {
         CancellationServiceServer::new(self.api.clone())
+    }
+
+    /// What operators can ask of it.
+    #[must_use]
+    pub fn operations(&self) -> CaseOperations {
+        CaseOperations(self.api.cancellations.clone())
     }
 
     /// Every public key that a receipt may need.

@@ -1,8 +1,11 @@
 //! The receipt: the sealed, signed collection of terminal acknowledgements, and how anybody checks
 //! it with nothing but public keys.
 
+mod chain;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
+pub use chain::verify_all;
 use keys::{JwkSet, SigningKey, jws};
 use participant::{contract, is_success, wire};
 use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
@@ -10,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use types::{Action, ItemKind, Scope, Timestamp};
 
 use crate::{
-    domain::{Answer, Case},
+    domain::{Answer, Attestation, Case},
     quote,
     wire::outcome_to,
 };
@@ -41,10 +44,44 @@ pub struct Receipt {
     pub completed_at: String,
     /// Of the accepted quote, lower-case hexadecimal; empty where the scope has none.
     pub quote_digest: String,
+    /// Of version 2 and later: the SHA-256 of the version before, which is the text of its JWS, in
+    /// lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_digest: Option<String>,
+    /// Of version 2 and later: when it was sealed. RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amended_at: Option<String>,
     /// Everybody who had to acknowledge.
     pub roster: Vec<String>,
-    /// Their terminal acknowledgements, in the roster's order.
+    /// Their terminal acknowledgements, in the roster's order; in version 2 and later what each said
+    /// last.
     pub acknowledgements: Vec<SignedAnswer>,
+    /// In place of the acknowledgements of those whose work was done outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<Attested>,
+}
+
+impl Receipt {
+    /// Those who have said since they finished that they have not: only an amended receipt has any.
+    pub fn unfinished(&self) -> impl Iterator<Item = &SignedAnswer> {
+        self.acknowledgements.iter().filter(|signed| !signed.is_success())
+    }
+}
+
+/// That a participant's work was done outside. The seal of the receipt vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attested {
+    /// Whose work.
+    pub participant: String,
+    /// Where the evidence is.
+    pub evidence: String,
+    /// Who attested it.
+    pub attested_by: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// RFC 3339.
+    pub attested_at: String,
 }
 
 /// One acknowledgement within a receipt.
@@ -65,6 +102,12 @@ pub struct SignedAnswer {
     pub batch: Option<SignedBatch>,
 }
 
+impl SignedAnswer {
+    fn is_success(&self) -> bool {
+        contract_pb::Outcome::from_str_name(&self.outcome).is_some_and(is_success)
+    }
+}
+
 /// That an acknowledgement is one of a batch with one signature; see exeunt.participant.v1.BatchProof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,9 +122,38 @@ pub struct SignedBatch {
 
 /// Seals the receipt of a cancellation that everybody has finished.
 pub(crate) fn seal(case: &Case, completed_at: Timestamp, key: &SigningKey) -> String {
-    let request = &case.request;
-    let finished = case.progress.iter().filter_map(|progress| progress.execution.as_ref());
+    sealed(&content(case, completed_at), key)
+}
+
+/// Seals the next version of the receipt of a completed cancellation, linked to the one before.
+pub(crate) fn amend(case: &Case, now: Timestamp, key: &SigningKey) -> String {
+    let previous = case.receipts.last().map(String::as_str).unwrap_or_default();
     let receipt = Receipt {
+        version: u32::try_from(case.receipts.len()).unwrap_or(u32::MAX).saturating_add(1),
+        previous_digest: Some(digest(previous)),
+        amended_at: Some(now.to_string()),
+        ..content(case, case.ended_at.unwrap_or(now))
+    };
+    sealed(&receipt, key)
+}
+
+/// What links a version to the one before: the SHA-256 of that one's JWS.
+fn digest(receipt_jws: &str) -> String {
+    quote::hex(&quote::digest(receipt_jws.trim().as_bytes()))
+}
+
+fn sealed(receipt: &Receipt, key: &SigningKey) -> String {
+    // A structure of strings and numbers always has a JSON form.
+    let payload = serde_json::to_vec(receipt).unwrap_or_default();
+    jws::sign(key, TYPE, &payload)
+}
+
+fn content(case: &Case, completed_at: Timestamp) -> Receipt {
+    let request = &case.request;
+    let own = case.progress.iter().filter(|progress| progress.attestation.is_none());
+    let finished = own.filter_map(|progress| progress.execution.as_ref());
+    let attested = case.progress.iter().filter_map(|progress| progress.attestation.as_deref());
+    Receipt {
         format: 1,
         version: 1,
         cancellation_id: request.id.to_string(),
@@ -91,11 +163,21 @@ pub(crate) fn seal(case: &Case, completed_at: Timestamp, key: &SigningKey) -> St
         completed_at: completed_at.to_string(),
         quote_digest: case.confirmation.as_ref().map(|c| quote::hex(&c.digest)).unwrap_or_default(),
         roster: request.roster.iter().map(|entry| entry.name.to_string()).collect(),
+        previous_digest: None,
+        amended_at: None,
         acknowledgements: finished.map(|answer| signed_answer(answer)).collect(),
-    };
-    // A structure of strings and numbers always has a JSON form.
-    let payload = serde_json::to_vec(&receipt).unwrap_or_default();
-    jws::sign(key, TYPE, &payload)
+        attestations: attested.map(attestation).collect(),
+    }
+}
+
+fn attestation(of: &Attestation) -> Attested {
+    Attested {
+        participant: of.participant.to_string(),
+        evidence: of.evidence.clone(),
+        attested_by: of.actor.to_string(),
+        reason: of.reason.clone(),
+        attested_at: of.at.to_string(),
+    }
 }
 
 fn signed_answer(answer: &Answer) -> SignedAnswer {
@@ -138,29 +220,41 @@ fn action_word(action: Action) -> &'static str {
     }
 }
 
-/// The receipt in protobuf's shape.
-pub(crate) fn to_proto(case: &Case, completed_at: Timestamp) -> pb::Receipt {
-    let request = &case.request;
-    let finished = case.progress.iter().filter_map(|progress| progress.execution.as_ref());
-    pb::Receipt {
-        cancellation_id: request.id.to_string(),
-        subject_id: request.subject.to_string(),
-        scope: Some(wire::scope(&request.scope)),
-        requested_at: Some(request.at.to_proto()),
-        completed_at: Some(completed_at.to_proto()),
-        quote_digest: case.confirmation.as_ref().map(|c| quote::hex(&c.digest)).unwrap_or_default(),
-        acknowledgements: finished
-            .map(|answer| pb::ReceiptAcknowledgement {
-                participant: answer.participant.to_string(),
-                outcome: outcome_to(answer.outcome).into(),
-                signed: Bytes::copy_from_slice(&answer.signed.bytes),
-                signature: Bytes::copy_from_slice(&answer.signed.signature),
-                kid: answer.signed.kid.to_string(),
-                batch: answer.signed.batch.as_deref().map(crate::wire::batch),
-            })
-            .collect(),
-        version: 1,
-    }
+/// A receipt in protobuf's shape; the scope is not in words there. `None` for what is no receipt.
+pub(crate) fn to_proto(receipt_jws: &str, scope: &Scope) -> Option<pb::Receipt> {
+    let receipt: Receipt = serde_json::from_slice(&jws::parse(receipt_jws).ok()?.payload).ok()?;
+    let moment = |text: &str| Timestamp::parse(text).map(Timestamp::to_proto);
+    let acknowledgement = |signed: &SignedAnswer| {
+        Ok(pb::ReceiptAcknowledgement {
+            participant: signed.participant.clone(),
+            outcome: contract_pb::Outcome::from_str_name(&signed.outcome).unwrap_or_default().into(),
+            signed: bytes(&signed.signed)?,
+            signature: bytes(&signed.signature)?,
+            kid: signed.kid.clone(),
+            batch: signed.batch.as_ref().map(proof).transpose()?,
+        })
+    };
+    let attestation = |of: &Attested| pb::Attestation {
+        participant: of.participant.clone(),
+        evidence: of.evidence.clone(),
+        attested_by: of.attested_by.clone(),
+        reason: of.reason.clone(),
+        attested_at: moment(&of.attested_at),
+    };
+    let acknowledgements: Result<_, String> = receipt.acknowledgements.iter().map(acknowledgement).collect();
+    Some(pb::Receipt {
+        requested_at: moment(&receipt.requested_at),
+        completed_at: moment(&receipt.completed_at),
+        amended_at: receipt.amended_at.as_deref().and_then(moment),
+        cancellation_id: receipt.cancellation_id,
+        subject_id: receipt.subject_id,
+        scope: Some(wire::scope(scope)),
+        quote_digest: receipt.quote_digest,
+        acknowledgements: acknowledgements.ok()?,
+        attestations: receipt.attestations.iter().map(attestation).collect(),
+        version: receipt.version,
+        previous_digest: receipt.previous_digest.unwrap_or_default(),
+    })
 }
 
 /// Why a receipt proves nothing.
@@ -178,6 +272,9 @@ pub enum VerifyError {
     /// Everything that is wrong with its acknowledgements.
     #[error("acknowledgements do not hold: {}", .0.join("; "))]
     Acknowledgements(Vec<String>),
+    /// What keeps several receipts from being versions of one.
+    #[error("the receipts are not versions of one that follow each other: {}", .0.join("; "))]
+    Chain(Vec<String>),
 }
 
 /// Checks a receipt with nothing but public keys: its seal, every acknowledgement's signature, and
@@ -199,9 +296,17 @@ pub fn verify(receipt_jws: &str, keys: &JwkSet) -> Result<Receipt, VerifyError> 
     if receipt.roster.is_empty() {
         faults.push("nobody had to acknowledge".to_owned());
     }
+    if receipt.version != 1 && receipt.previous_digest.is_none() {
+        faults.push(format!("version {} does not say what it amends", receipt.version));
+    }
     for name in &receipt.roster {
         let mut of_this = receipt.acknowledgements.iter().filter(|signed| signed.participant == *name);
+        let attested = receipt.attestations.iter().filter(|attested| attested.participant == *name).count();
         match (of_this.next(), of_this.next()) {
+            (None, None) if attested == 1 => {}
+            _ if attested > 0 => {
+                faults.push(format!("{name} is attested and acknowledged, or attested twice"));
+            }
             (Some(signed), None) => {
                 faults.extend(check(&receipt, signed, keys).err().map(|fault| format!("{name}: {fault}")));
             }
@@ -209,11 +314,13 @@ pub fn verify(receipt_jws: &str, keys: &JwkSet) -> Result<Receipt, VerifyError> 
             (None, _) => faults.push(format!("{name} has not acknowledged")),
         }
     }
-    for stranger in
-        receipt.acknowledgements.iter().filter(|signed| !receipt.roster.contains(&signed.participant))
-    {
-        faults.push(format!("{} is not on the roster", stranger.participant));
-    }
+    let signed = receipt.acknowledgements.iter().map(|signed| &signed.participant);
+    let named = signed.chain(receipt.attestations.iter().map(|attested| &attested.participant));
+    faults.extend(
+        named
+            .filter(|name| !receipt.roster.contains(name))
+            .map(|name| format!("{name} is not on the roster")),
+    );
     if faults.is_empty() { Ok(receipt) } else { Err(VerifyError::Acknowledgements(faults)) }
 }
 
@@ -240,7 +347,8 @@ fn check(receipt: &Receipt, signed: &SignedAnswer, keys: &JwkSet) -> Result<(), 
         (answer.participant == signed.participant, "is another participant's"),
         (answer.kind() == contract_pb::InstructionKind::Execute, "does not answer EXECUTE"),
         (answer.outcome().as_str_name() == signed.outcome, "has another outcome"),
-        (is_success(answer.outcome()), "is not a successful end"),
+        // Only what comes after a completion may take it back.
+        (receipt.version > 1 || is_success(answer.outcome()), "is not a successful end"),
     ];
     match told.iter().find(|(holds, _)| !holds) {
         Some((_, fault)) => Err((*fault).to_owned()),
@@ -311,8 +419,11 @@ mod tests {
             requested_at: String::new(),
             completed_at: String::new(),
             quote_digest: String::new(),
+            previous_digest: None,
+            amended_at: None,
             roster: acknowledgements.iter().map(|signed| signed.participant.clone()).collect(),
             acknowledgements,
+            attestations: Vec::new(),
         };
         jws::sign(by, TYPE, &serde_json::to_vec(&receipt).unwrap())
     }

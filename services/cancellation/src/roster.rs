@@ -9,10 +9,13 @@ use keys::Jwk;
 use serde::Deserialize;
 use types::{ItemKind, ParticipantName, Scope};
 
-use crate::domain::Entry;
+use crate::domain::{Entry, Ladder};
 
 /// The roster that stands where nothing else is configured.
 pub const DEFAULT: &str = include_str!("../roster.toml");
+
+/// How long a participant may take to answer of which the file says nothing else.
+const DEADLINE_DEFAULT: Duration = Duration::from_secs(900);
 
 pub(crate) const WHOLE_ACCOUNT: &str = "whole_account";
 pub(crate) const SELECTED: &str = "selected";
@@ -32,6 +35,7 @@ pub enum RosterError {
 #[serde(deny_unknown_fields)]
 struct File {
     extends: Option<Base>,
+    attention: Option<AttentionRule>,
     #[serde(default)]
     scopes: BTreeMap<String, ScopeRule>,
     #[serde(default)]
@@ -63,7 +67,36 @@ impl File {
         let kept = |row: &Row| self.participant.iter().all(|own| own.name != row.name);
         let mut participant: Vec<Row> = base.participant.into_iter().filter(kept).collect();
         participant.extend(self.participant);
-        Self { extends: None, scopes, participant }
+        Self { extends: None, attention: self.attention.or(base.attention), scopes, participant }
+    }
+}
+
+/// How what is late is escalated; what is not said is as in the built-in ladder.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttentionRule {
+    attention_after_ms: Option<u64>,
+    overdue_after_ms: Option<u64>,
+    waiting_ms_max: Option<u64>,
+    warn_before_ms: Option<u64>,
+    owner: Option<String>,
+}
+
+impl AttentionRule {
+    fn ladder(self, faults: &mut Vec<String>) -> Ladder {
+        let usual = Ladder::default();
+        let span = |said: Option<u64>, usual| said.map_or(usual, Duration::from_millis);
+        let ladder = Ladder {
+            attention_after: span(self.attention_after_ms, usual.attention_after),
+            overdue_after: span(self.overdue_after_ms, usual.overdue_after),
+            waiting_max: span(self.waiting_ms_max, usual.waiting_max),
+            warn_before: span(self.warn_before_ms, usual.warn_before),
+            owner: self.owner.map_or(usual.owner, Into::into),
+        };
+        if ladder.overdue_after < ladder.attention_after {
+            faults.push("attention: overdue_after_ms is less than attention_after_ms".to_owned());
+        }
+        ladder
     }
 }
 
@@ -91,8 +124,9 @@ struct Row {
     items: Vec<String>,
     #[serde(default)]
     after: Vec<String>,
+    deadline_ms: Option<u64>,
     #[serde(default)]
-    deadline_ms: u64,
+    owner: String,
     #[serde(default)]
     freeze: bool,
     #[serde(default)]
@@ -104,6 +138,7 @@ struct Row {
 pub struct Roster {
     scopes: BTreeMap<String, ScopeRule>,
     members: Vec<Member>,
+    ladder: Ladder,
 }
 
 #[derive(Debug, Clone)]
@@ -147,10 +182,11 @@ impl Roster {
             members.push(Member { entry, scopes, pinned });
         }
         check_order(&members, &mut faults);
+        let ladder = file.attention.unwrap_or_default().ladder(&mut faults);
         if !faults.is_empty() {
             return Err(RosterError::Faults(faults));
         }
-        Ok(Self { scopes: file.scopes, members })
+        Ok(Self { scopes: file.scopes, members, ladder })
     }
 
     /// Adds public keys to those of a participant that the file names; others are left be.
@@ -174,6 +210,12 @@ impl Roster {
     pub fn without_keys(&self) -> Vec<ParticipantName> {
         let without = self.members.iter().filter(|member| member.entry.keys.is_empty());
         without.map(|member| member.entry.name.clone()).collect()
+    }
+
+    /// How what is late is escalated.
+    #[must_use]
+    pub fn ladder(&self) -> &Ladder {
+        &self.ladder
     }
 
     /// Everybody.
@@ -240,7 +282,12 @@ fn entry(row: Row, faults: &mut Vec<String>) -> Option<Entry> {
         name: parsed?,
         after: after?,
         keys: row.keys,
-        deadline: (row.deadline_ms > 0).then(|| Duration::from_millis(row.deadline_ms)),
+        deadline: match row.deadline_ms {
+            None => Some(DEADLINE_DEFAULT),
+            Some(0) => None,
+            Some(given) => Some(Duration::from_millis(given)),
+        },
+        owner: (!row.owner.is_empty()).then(|| row.owner.into()),
         item_kinds,
         freezes: row.freeze,
     })

@@ -26,8 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) state: State,
     /// The new facts, as the store takes them.
     pub(crate) events: Vec<NewEvent>,
-    /// Its row in the list, when that changes.
-    pub(crate) listing: Option<Listing>,
+    /// Its rows in lists, where they change.
+    pub(crate) listings: Vec<Listing>,
     /// Its timer, when that changes.
     pub(crate) timer: Option<TimerChange>,
     /// Whether the subject's whole account is closed now.
@@ -51,9 +51,17 @@ impl Shell {
     ) -> Result<Outcome, Rejection> {
         let phase_before = state.as_ref().map(|case| case.phase);
         let due_before = state.as_ref().and_then(|case| case.next_due());
-        let mut outcome =
-            Outcome { at, state, events: Vec::new(), listing: None, timer: None, closes_subject: false };
+        let waited_before = state.as_ref().is_some_and(|case| !case.attention.is_empty());
+        let mut outcome = Outcome {
+            at,
+            state,
+            events: Vec::new(),
+            listings: Vec::new(),
+            timer: None,
+            closes_subject: false,
+        };
         let mut next = Some(command);
+        let mut woken = false;
         while let Some(command) = next {
             let events = decide(&outcome.state, command)?;
             let more = !events.is_empty();
@@ -61,13 +69,18 @@ impl Shell {
                 outcome.add(event);
             }
             next = outcome.state.as_ref().filter(|_| more).and_then(|case| self.supply(case, at));
+            // Whatever happens, what is due by then happens too, until nothing is.
+            if next.is_none() && (more || !woken) {
+                woken = true;
+                next = Some(Command::Wake { now: at });
+            }
         }
-        outcome.listing = outcome
-            .state
-            .as_ref()
-            .filter(|case| phase_before != Some(case.phase))
-            .map(|case| wire::listing(case));
-        outcome.timer = outcome.state.as_deref().filter(|case| case.next_due() != due_before).map(timer);
+        if let Some(case) = outcome.state.as_deref() {
+            outcome.listings.extend((phase_before != Some(case.phase)).then(|| wire::listing(case)));
+            let waits = !case.attention.is_empty();
+            outcome.listings.extend((waits != waited_before).then(|| wire::attention_listing(case)));
+            outcome.timer = (case.next_due() != due_before).then(|| timer(case));
+        }
         Ok(outcome)
     }
 
@@ -78,6 +91,7 @@ impl Shell {
                 Command::Recheck { digest: quoted(case), differences: drift::differences(case), now }
             }
             Want::Receipt => Command::Seal { receipt: receipt::seal(case, now, &self.receipt_key), now },
+            Want::Amendment => Command::Amend { receipt: receipt::amend(case, now, &self.receipt_key), now },
         })
     }
 }
@@ -97,6 +111,9 @@ fn quoted(case: &Case) -> Digest {
 
 impl Outcome {
     fn add(&mut self, event: Event) {
+        if let Some(case) = &mut self.state {
+            case.at = self.at;
+        }
         self.state = evolve(self.state.take(), event.clone());
         let Some(case) = &self.state else { return };
         self.events.push(wire::encode(case, &event));

@@ -68,7 +68,12 @@ pub(crate) fn fold(state: Arc<Folded>, event: &Recorded) -> Result<Arc<Folded>, 
     let decoded = decode(event)?;
     let mut folded = Arc::unwrap_or_clone(state);
     match decoded {
-        Decoded::Case(event) => folded.case = evolve(folded.case, event),
+        Decoded::Case(fact) => {
+            if let Some(case) = &mut folded.case {
+                case.at = event.at;
+            }
+            folded.case = evolve(folded.case, fact);
+        }
         Decoded::SubjectKnown(known) => {
             let edition = wire::edition_from(known.edition);
             folded.subject.get_or_insert(Subject { region: known.region, edition });

@@ -1,14 +1,20 @@
 //! Between protobuf and the domain: stored events, acknowledgements, and what callers see.
 
+mod attention;
 mod events;
+pub(crate) mod operations;
 pub(crate) mod requests;
 mod terms;
 mod view;
 
 use std::sync::Arc;
 
+pub(crate) use attention::{ATTENTION, OPEN, attention_listing, cause_from, to_proto as attention};
 use bytes::Bytes;
+#[cfg(test)]
+pub(crate) use events::recorded_for_test;
 pub(crate) use events::{CANCELLATIONS, Decoded, decode, encode, instructions, listing};
+use prost::Message as _;
 use proto::participant::v1 as pb;
 use types::{ParticipantName, Timestamp};
 pub(crate) use view::{blockers, decoded, state_of, view, view_of_row};
@@ -37,6 +43,9 @@ pub(crate) fn answer(
             return Err(Unusable("assessment digest"));
         }
     }
+    let until = acknowledgement.waiting.as_ref().and_then(|waiting| waiting.until.as_ref());
+    let failure = acknowledgement.failure.as_ref();
+    let owner = failure.map(|failure| &failure.owner).filter(|owner| !owner.is_empty());
     Ok(Answer {
         participant: ParticipantName::parse(&acknowledgement.participant)
             .map_err(|_| Unusable("participant"))?,
@@ -49,6 +58,9 @@ pub(crate) fn answer(
         blocked: assessment.is_some_and(|made| !made.blockers.is_empty()),
         rejected: assessment.is_some_and(|made| !made.rejections.is_empty()),
         undo_until: acknowledgement.undo_until.as_ref().and_then(Timestamp::from_proto),
+        said: said(acknowledgement),
+        until: until.and_then(Timestamp::from_proto),
+        owner: owner.map(|owner| owner.as_str().into()),
         at: at.ok_or(Unusable("moment"))?,
         signed: Signed {
             bytes: Arc::from(&signed.acknowledgement[..]),
@@ -60,6 +72,23 @@ pub(crate) fn answer(
             }),
         },
     })
+}
+
+/// What an answer says beside its outcome, in bytes that are the same for the same.
+fn said(acknowledgement: &pb::Acknowledgement) -> Arc<[u8]> {
+    let pb::Acknowledgement { kept, waiting, failure, .. } = acknowledgement;
+    if kept.is_empty() && waiting.is_none() && failure.is_none() {
+        return Arc::default();
+    }
+    let mut kept = kept.clone();
+    kept.sort_by_cached_key(prost::Message::encode_to_vec);
+    let said = pb::Acknowledgement {
+        kept,
+        waiting: waiting.clone(),
+        failure: failure.clone(),
+        ..Default::default()
+    };
+    Arc::from(said.encode_to_vec())
 }
 
 pub(crate) fn signed(signed: &Signed) -> pb::SignedAcknowledgement {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ::policy::Pause;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use proto::{
-    cancellation::v1::State, operations::v1::republish_request::From, retention::v1::DataCategory,
+    cancellation::v1::{AttentionCause, State}, operations::v1::republish_request::From, retention::v1::DataCategory,
     types::v1::Item,
 };
 use types::Timestamp;
@@ -68,10 +68,10 @@ pub enum Command {
     /// Issue a token that reaches one cancellation, for the link in a message to the subject
     CaseToken(CaseToken),
     /// Print the receipt of a cancellation that has completed
-    Receipt(Cancellation),
+    Receipt(Receipt),
     /// Print the public keys that receipts are verified with
     Keys,
-    /// Verify a receipt, without any server
+    /// Verify a receipt, or several versions of one, without any server
     Verify(Verify),
     /// Check that a participant keeps to the contract, whatever it is written in
     Conformance(Conformance),
@@ -101,6 +101,16 @@ pub enum Command {
         #[command(subcommand)]
         command: ParkedCommand,
     },
+    /// What of cancellations waits for a person
+    Attention {
+        /// What to do with it
+        #[command(subcommand)]
+        command: AttentionCommand,
+    },
+    /// Tell a participant that has failed or is late to execute once more
+    Retry(Retry),
+    /// Say that a participant's work was done outside
+    Attest(Attest),
     /// How far each service has published what its store holds
     Relays,
     /// Publish again what stores hold, after topics or records of them were lost
@@ -262,6 +272,16 @@ pub struct CaseToken {
     pub lifetime_seconds: i32,
 }
 
+/// Which receipt.
+#[derive(Debug, Args)]
+pub struct Receipt {
+    /// The cancellation's id, or a case token
+    pub cancellation_id: String,
+    /// Which version, from 1; 0 for the newest
+    #[arg(long, default_value_t = 0)]
+    pub version: u32,
+}
+
 /// Which cancellation to change.
 #[derive(Debug, Args)]
 pub struct Changed {
@@ -351,8 +371,9 @@ pub struct Revoke {
 /// What to verify, and with what.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The receipt's file; - for standard input
-    pub receipt: PathBuf,
+    /// The receipt's file; - for standard input. Of one that was amended all versions, in any order
+    #[arg(required = true, value_name = "RECEIPT")]
+    pub receipts: Vec<PathBuf>,
     /// The public keys, as `exeunt keys` or /.well-known/jwks.json gave them; - for standard input
     #[arg(long)]
     pub keys: PathBuf,
@@ -578,6 +599,98 @@ pub struct ParkedDiscard {
     /// Why; it is kept
     #[arg(long)]
     pub reason: String,
+}
+
+/// What to do with what waits for a person.
+#[derive(Debug, Subcommand)]
+pub enum AttentionCommand {
+    /// List it
+    List(AttentionList),
+    /// Say whose something is, and by when
+    Assign(AttentionAssign),
+}
+
+/// Which of what waits for a person.
+#[derive(Debug, Args)]
+pub struct AttentionList {
+    /// Only what is this one's
+    #[arg(long, default_value = "")]
+    pub owner: String,
+    /// Only of this cause, like FAILED or ANSWER_OVERDUE; may be repeated
+    #[arg(long, value_parser = item::cause)]
+    pub cause: Vec<AttentionCause>,
+    /// Only of this participant
+    #[arg(long, default_value = "")]
+    pub participant: String,
+    /// Only what is due before that moment, in RFC 3339
+    #[arg(long, value_parser = policy::instant)]
+    pub due_before: Option<Timestamp>,
+    /// How many at most, 1 to 1000
+    #[arg(long, default_value_t = 100)]
+    pub limit: i32,
+    /// Where the list before ended
+    #[arg(long, default_value = "")]
+    pub page_token: String,
+}
+
+/// What is somebody's, and whose.
+#[derive(Debug, Args)]
+pub struct AttentionAssign {
+    /// The cancellation
+    pub cancellation_id: String,
+    /// The cause, as `attention list` shows it
+    #[arg(long, value_parser = item::cause)]
+    pub cause: AttentionCause,
+    /// The participant, where it is about one
+    #[arg(long, default_value = "")]
+    pub participant: String,
+    /// Whose it is from here on
+    #[arg(long)]
+    pub owner: String,
+    /// By when they should have dealt with it, in RFC 3339
+    #[arg(long, value_parser = policy::instant)]
+    pub due: Timestamp,
+    /// Why; it is kept
+    #[arg(long)]
+    pub reason: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// Who is to execute once more.
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// The cancellation
+    pub cancellation_id: String,
+    /// The participant
+    #[arg(long)]
+    pub participant: String,
+    /// Why; it is kept
+    #[arg(long)]
+    pub reason: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// Whose work was done outside.
+#[derive(Debug, Args)]
+pub struct Attest {
+    /// The cancellation
+    pub cancellation_id: String,
+    /// The participant
+    #[arg(long)]
+    pub participant: String,
+    /// Where the evidence is, like a ticket's number; the receipt has it
+    #[arg(long)]
+    pub evidence: String,
+    /// Why; the receipt has it
+    #[arg(long)]
+    pub reason: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
 }
 
 /// What to publish again.

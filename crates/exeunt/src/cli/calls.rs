@@ -147,11 +147,16 @@ pub async fn revoke(servers: &Servers, flags: args::Revoke, output: &Output) -> 
 }
 
 /// As text, the receipt alone, so that it can be sent into a file.
-pub async fn receipt(servers: &Servers, flags: args::Cancellation, output: &Output) -> Result<(), Failure> {
+pub async fn receipt(servers: &Servers, flags: args::Receipt, output: &Output) -> Result<(), Failure> {
     let (cancellation_id, case_token) = reached(flags.cancellation_id);
-    let request = pb::GetReceiptRequest { cancellation_id, case_token };
+    let request = pb::GetReceiptRequest { cancellation_id, case_token, version: flags.version };
     let answer = service(servers).await?.get_receipt(request).await?.into_inner();
     output.answer(&answer, |answer| answer.receipt_jws.clone() + "\n");
+    let told = answer.receipt.as_ref().map_or(1, |receipt| receipt.version);
+    if answer.newest_version > 1 {
+        let newest = answer.newest_version;
+        output.aside(&format!("this is version {told} of {newest}: --version gives the others"));
+    }
     output.aside("verify it with: exeunt keys > jwks.json; exeunt verify receipt.jws --keys jwks.json");
     Ok(())
 }
@@ -178,7 +183,7 @@ pub async fn case_token(servers: &Servers, flags: args::CaseToken, output: &Outp
     Ok(())
 }
 
-fn shown(cancellation: Option<&pb::Cancellation>) -> String {
+pub(super) fn shown(cancellation: Option<&pb::Cancellation>) -> String {
     cancellation.map(text::cancellation).unwrap_or_default()
 }
 

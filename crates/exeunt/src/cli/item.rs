@@ -1,7 +1,7 @@
 //! Items and states as they are written on the command line.
 
 use proto::{
-    cancellation::v1::State,
+    cancellation::v1::{AttentionCause, State},
     types::v1::{Action, Item, ItemKind},
 };
 
@@ -21,6 +21,12 @@ pub fn parse(text: &str) -> Result<Item, String> {
 pub fn state(text: &str) -> Result<State, String> {
     named("STATE_", text, State::from_str_name)
         .ok_or_else(|| "must be a state such as BLOCKED, EXECUTING or COMPLETED".into())
+}
+
+/// Reads the name of a cause for which something waits for a person.
+pub fn cause(text: &str) -> Result<AttentionCause, String> {
+    named("ATTENTION_CAUSE_", text, AttentionCause::from_str_name)
+        .ok_or_else(|| "must be ANSWER_OVERDUE, WAITING_TOO_LONG, FAILED, CONTRADICTED or DUE_SOON".into())
 }
 
 fn named<E>(prefix: &str, word: &str, find: impl Fn(&str) -> Option<E>) -> Option<E> {

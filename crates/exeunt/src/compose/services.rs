@@ -170,8 +170,10 @@ pub(super) async fn build(
         parts.push(part);
         ready.push(guest);
     }
+    let mut cases = None;
     if roles.contains(&Role::Cancellation) {
         let coordinator = coordinator(&mut bench).await?;
+        cases = Some(coordinator.operations());
         let jwks: Jwks = coordinator.jwks();
         let grpc = coordinator.grpc().max_decoding_message_size(bytes_max);
         ready.push(watched(&grpc, &coordinator.consumer()));
@@ -181,7 +183,7 @@ pub(super) async fn build(
         let own: JwkSet = std::mem::take(&mut bench.own_keys).into_iter().collect();
         server = server.jwks(move || own.to_json());
     }
-    let operations = Operations::new(bench.engines.stores.clone(), bench.clock.clone());
+    let operations = Operations::new(bench.engines.stores.clone(), bench.clock.clone(), cases);
     server = server.service(operations.grpc().max_decoding_message_size(bytes_max));
     Ok(Composed { server, parts, watched: ready, engines: bench.engines })
 }

@@ -18,13 +18,13 @@ use types::{Clock, SystemClock};
 use crate::harness::{App, config, eventually};
 
 /// A participant that nobody runs: the test says what it says.
-struct Partner {
-    app: App,
-    key: SigningKey,
+pub struct Partner {
+    pub app: App,
+    pub key: SigningKey,
 }
 
 impl Partner {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let key = SigningKey::from_seed([5; 32]);
         let roster = format!(
@@ -40,7 +40,7 @@ impl Partner {
     }
 
     /// Asks for something that only the partner has to do; gives the cancellation and its subject.
-    async fn request(&mut self, request_id: &str) -> (String, String) {
+    pub async fn request(&mut self, request_id: &str) -> (String, String) {
         let subject = self.app.register().await;
         let request = pb::RequestCancellationRequest {
             request_id: request_id.into(),
@@ -53,9 +53,14 @@ impl Partner {
     }
 
     /// Says on the log, with that cancellation's key, what is signed here.
-    async fn publish(&self, id: &str, said: &[SignedAcknowledgement]) {
+    pub async fn publish(&self, id: &str, said: &[SignedAcknowledgement]) {
         let message = |signed: &SignedAcknowledgement| message(id, signed.encode_to_vec());
         self.app.running.log().publish(said.iter().map(message).collect()).await.unwrap();
+    }
+
+    pub async fn receipt(&mut self, id: &str, version: u32) -> pb::GetReceiptResponse {
+        let request = pb::GetReceiptRequest { cancellation_id: id.into(), version, ..Default::default() };
+        self.app.cancellation.get_receipt(request).await.unwrap().into_inner()
     }
 
     async fn parked(&self) -> Vec<String> {
@@ -74,7 +79,7 @@ fn message(id: &str, payload: Vec<u8>) -> Message {
     }
 }
 
-fn said((id, subject): &(String, String), revision: u32, outcome: Outcome) -> Acknowledgement {
+pub fn said((id, subject): &(String, String), revision: u32, outcome: Outcome) -> Acknowledgement {
     Acknowledgement {
         cancellation_id: id.clone(),
         subject_id: subject.clone(),
@@ -127,7 +132,7 @@ async fn forged_and_foreign_answers_lie_apart_and_hold_up_no_honest_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn late_repeated_and_contradicting_answers_end_every_cancellation_once() {
+async fn b09_late_repeated_and_contradicting_answers_end_a_cancellation_once_and_amend_its_receipt() {
     let mut partner = Partner::start().await;
     let case = partner.request("one").await;
     let sign = |revision, outcome| contract::sign(&said(&case, revision, outcome), &partner.key);
@@ -141,18 +146,27 @@ async fn late_repeated_and_contradicting_answers_end_every_cancellation_once() {
     all.extend([waiting, contradiction, failed, done.clone()]);
     all.extend(contract::sign_batch(together, &partner.key));
     partner.publish(&case.0, &all).await;
-    let completed = partner.app.reach(&case.0, pb::State::Completed).await;
+    partner.app.reach(&case.0, pb::State::Completed).await;
     // What comes after this is behind all of them.
     partner.app.running.log().publish(vec![message(&case.0, b"\xff\xff".to_vec())]).await.unwrap();
     eventually(async || (partner.parked().await == ["UNDECODABLE"]).then_some(())).await;
     let request = pb::GetCancellationRequest { cancellation_id: case.0.clone(), ..Default::default() };
     let now = partner.app.cancellation.get_cancellation(request).await.unwrap().into_inner();
-    assert_eq!(now.cancellation.unwrap(), completed, "asked for, told, waiting, done, completed");
-    assert_eq!(completed.version, 5);
-    let request = pb::GetReceiptRequest { cancellation_id: case.0.clone(), ..Default::default() };
-    let receipt = partner.app.cancellation.get_receipt(request).await.unwrap().into_inner();
+    let now = now.cancellation.unwrap();
+    assert_eq!((now.state(), now.receipt_version), (pb::State::Completed, 2));
+    assert_eq!(now.participants[0].state(), pb::ParticipantState::Failed);
+    assert_eq!(now.version, 8, "asked for, told, waiting, done, completed, failed, amended, somebody's");
+    assert_eq!(now.attention[0].cause(), pb::AttentionCause::Contradicted);
     let keys = keys::JwkSet::parse(&partner.app.keys().await).unwrap();
-    let receipt = cancellation::receipt::verify(&receipt.receipt_jws, &keys).unwrap();
-    assert_eq!(receipt.acknowledgements[0].outcome, "OUTCOME_DONE");
+    let (first, second) = (partner.receipt(&case.0, 1).await, partner.receipt(&case.0, 0).await);
+    assert_eq!((first.newest_version, second.newest_version), (2, 2));
+    assert_eq!(second.receipt.as_ref().unwrap().version, 2);
+    let texts = [first.receipt_jws.as_str(), &second.receipt_jws];
+    let receipts = cancellation::receipt::verify_all(texts, &keys).unwrap();
+    let outcomes = receipts.iter().map(|receipt| receipt.acknowledgements[0].outcome.as_str());
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["OUTCOME_DONE", "OUTCOME_FAILED"]);
+    let request = pb::GetReceiptRequest { cancellation_id: case.0.clone(), version: 3, ..Default::default() };
+    let refused = partner.app.cancellation.get_receipt(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::NotFound);
     partner.app.stop().await;
 }

@@ -11,6 +11,7 @@ mod command_line;
 mod cooling;
 mod harness;
 mod hold;
+mod operating;
 mod parked;
 mod policy;
 mod roles;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use types::{ParticipantName, Timestamp};
 
 use super::{
-    Answer, Command, Digest, Event, Kind, Outcome, Request, Token, cooling, evolve, revoke,
+    Answer, Command, Digest, Event, Kind, Outcome, Request, Token, attention, cooling, evolve, late, operate,
+    revoke,
     state::{Case, Phase, State, Want},
 };
 
@@ -53,6 +54,15 @@ pub enum Rejection {
     /// A token that an earlier confirmation used up.
     #[error("a verification token was used before")]
     TokenUsed,
+    /// Nothing of the kind waits for a person.
+    #[error("nothing of the kind waits for a person")]
+    NothingWaits,
+    /// Of that participant no end is missing.
+    #[error("nothing is awaited of {0} that could be done once more or attested")]
+    NotAwaited(ParticipantName),
+    /// That participant has not failed, nor is it late.
+    #[error("{0} has not failed and is not late")]
+    NotLate(ParticipantName),
     /// Too late to revoke, or to assess again.
     #[error("execution has started")]
     ExecutionStarted,
@@ -71,7 +81,7 @@ pub enum Rejection {
 pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> {
     let Some(case) = state else {
         return match command {
-            Command::Request(request) => open(request),
+            Command::Request(request) => open(*request),
             Command::Acknowledge(_)
             | Command::Quote { .. }
             | Command::Recheck { .. }
@@ -80,7 +90,9 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             | Command::Confirm { .. }
             | Command::Revoke { .. }
             | Command::Expire { .. }
-            | Command::Seal { .. } => Err(Rejection::Unknown),
+            | Command::Operate(_)
+            | Command::Seal { .. }
+            | Command::Amend { .. } => Err(Rejection::Unknown),
         };
     };
     match command {
@@ -89,13 +101,21 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
         Command::Acknowledge(answer) => acknowledge(case, answer),
         Command::Quote { digest, now } => Ok(quote(case, digest, now)),
         Command::Recheck { digest, differences, now } => Ok(cooling::recheck(case, digest, differences, now)),
-        Command::Wake { now } => Ok(cooling::wake(case, now)),
+        Command::Wake { now } => Ok(wake(case, now)),
         Command::Reassess => reassess(case),
         Command::Confirm { digest, tokens, now } => confirm(case, digest, &tokens, now),
         Command::Revoke { sealed_reason, now } => revoke::revoke(case, sealed_reason, now),
         Command::Expire { by, now } => Ok(revoke::expire(case, by, now)),
         Command::Seal { receipt, now } => Ok(seal(case, receipt, now)),
+        Command::Operate(operation) => operate::operate(case, operation),
+        Command::Amend { receipt, now } => Ok(late::amend(case, receipt, now)),
     }
+}
+
+/// What is due by itself by now; and where nothing is, what waits for a person.
+fn wake(case: &Case, now: Timestamp) -> Vec<Event> {
+    let due = cooling::wake(case, now);
+    if due.is_empty() { attention::settle(case, now) } else { due }
 }
 
 fn open(request: Request) -> Result<Vec<Event>, Rejection> {
@@ -127,7 +147,7 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
     let news = (answer.epoch, answer.revision) > progress.last && answer.outcome != Outcome::Superseded;
     // Kafka redelivers and participants repeat themselves: only a higher answer to what was asked
     // changes anything.
-    if !told || !news || case.phase.is_ended() || progress.is_finished() {
+    if !told || !news || !late::is_heard(case.phase, progress, &answer) {
         return Ok(Vec::new());
     }
     let at = answer.at;
@@ -162,10 +182,10 @@ fn again(case: &Case, answer: &Answer) -> Vec<Event> {
 }
 
 /// What follows by itself from the state that an answer left.
-fn follow(case: &Case, at: Timestamp) -> Vec<Event> {
+pub(super) fn follow(case: &Case, at: Timestamp) -> Vec<Event> {
     match case.phase {
         Phase::Executing => {
-            let (kind, epoch, participants) = (Kind::Execute, case.epoch, case.ready(case.epoch));
+            let (kind, epoch, participants) = (Kind::Execute, case.epoch, case.ready(case.round));
             let told = Event::Instructed { kind, epoch, participants: participants.clone() };
             if participants.is_empty() { Vec::new() } else { vec![told] }
         }
@@ -203,7 +223,7 @@ fn seal(case: &Case, receipt: String, at: Timestamp) -> Vec<Event> {
     if wanted { vec![Event::Completed { receipt, at }] } else { Vec::new() }
 }
 
-fn reassess(case: &Case) -> Result<Vec<Event>, Rejection> {
+pub(super) fn reassess(case: &Case) -> Result<Vec<Event>, Rejection> {
     match case.phase {
         Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation => Ok(assess_again(case)),
         // Nothing else would have another try at what failed.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use types::ParticipantName;
 
 use super::{
-    Answer, Event, Kind, Outcome,
+    Answer, Event, Kind, Outcome, attention,
     state::{Case, Confirmation, Phase, Progress, State},
 };
 
@@ -16,7 +16,9 @@ pub fn evolve(state: State, event: Event) -> State {
         (None, Event::Requested(request)) => Some(Box::new(Case {
             progress: vec![Progress::default(); request.roster.len()],
             phase: Phase::Assessing,
+            at: request.at,
             epoch: 0,
+            round: 0,
             quote: None,
             confirmation: None,
             tokens_used: Vec::new(),
@@ -25,7 +27,9 @@ pub fn evolve(state: State, event: Event) -> State {
             differences: Vec::new(),
             waiting_since: None,
             waited: Duration::ZERO,
-            receipt: None,
+            receipts: Vec::new(),
+            amendment_due: false,
+            attention: Vec::new(),
             ended_at: None,
             closed_by: None,
             request,
@@ -41,7 +45,12 @@ pub fn evolve(state: State, event: Event) -> State {
             | Event::Confirmed { .. }
             | Event::CooledOff { .. }
             | Event::Drifted { .. }
+            | Event::Operated(_)
+            | Event::Attested(_)
+            | Event::AttentionRaised(_)
+            | Event::AttentionCleared { .. }
             | Event::Completed { .. }
+            | Event::Amended { .. }
             | Event::Revoking { .. }
             | Event::Revoked { .. }
             | Event::Rejected { .. }
@@ -85,8 +94,22 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
         }
         Event::Completed { receipt, at } => {
             case.phase = Phase::Completed;
-            case.receipt = Some(receipt);
+            case.receipts = vec![receipt];
             case.ended_at = Some(at);
+        }
+        Event::Operated(_) => {}
+        Event::Attested(attested) => {
+            let Some(index) = case.index_of(&attested.participant) else { return case };
+            case.progress[index].attestation = Some(attested);
+            case.amendment_due = case.phase == Phase::Completed;
+        }
+        Event::AttentionRaised(raised) => attention::raise(&mut case, raised),
+        Event::AttentionCleared { cause, participant, at: _ } => {
+            attention::clear(&mut case, cause, participant.as_ref());
+        }
+        Event::Amended { receipt, unfinished: _, at: _ } => {
+            case.receipts.push(receipt);
+            case.amendment_due = false;
         }
         Event::Revoking { sealed_reason: _, at: _ } => case.phase = Phase::Revoking,
         Event::Revoked { sealed_reason: _, at } => {
@@ -110,6 +133,7 @@ fn told(case: &mut Case, kind: Kind, epoch: u32, participants: &[ParticipantName
     case.epoch = epoch;
     for name in participants {
         let Some(index) = case.index_of(name) else { continue };
+        case.progress[index].told = Some((kind, case.at));
         instructed(&mut case.progress[index], kind, epoch);
     }
     match kind {
@@ -120,6 +144,9 @@ fn told(case: &mut Case, kind: Kind, epoch: u32, participants: &[ParticipantName
             case.quote = None;
         }
         Kind::Execute => {
+            if case.phase != Phase::Executing {
+                case.round = epoch;
+            }
             case.phase = Phase::Executing;
             case.recheck = false;
         }
@@ -151,6 +178,7 @@ fn instructed(progress: &mut Progress, kind: Kind, epoch: u32) {
 fn acknowledged(case: &mut Case, answer: Arc<Answer>) {
     let Some(index) = case.index_of(&answer.participant) else { return };
     let progress = &mut case.progress[index];
+    progress.answered_at = Some(case.at);
     progress.last = progress.last.max((answer.epoch, answer.revision));
     match answer.kind {
         Kind::Assess => {
@@ -163,7 +191,12 @@ fn acknowledged(case: &mut Case, answer: Arc<Answer>) {
                 case.quote = None;
             }
         }
-        Kind::Execute => progress.execution = Some(answer),
+        Kind::Execute => {
+            progress.attestation = None;
+            progress.execution = Some(answer);
+            // What the receipt says is no longer what was said last.
+            case.amendment_due = case.phase == Phase::Completed;
+        }
         Kind::Freeze => progress.freeze = Some(answer),
         Kind::Undo => progress.undo = Some(answer),
     }

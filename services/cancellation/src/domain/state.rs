@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use types::{CancellationId, ItemKind, ParticipantName, Timestamp};
 
-use super::{Answer, Difference, Digest, Outcome, Request};
+use super::{Answer, Attention, Attestation, Difference, Digest, Kind, Outcome, Request, attention};
 
 /// A cancellation, or none yet. Boxed, since it travels by value.
 pub type State = Option<Box<Case>>;
@@ -24,6 +24,8 @@ pub struct Entry {
     pub item_kinds: Vec<ItemKind>,
     /// Whether it suspends what it can when cooling-off begins.
     pub freezes: bool,
+    /// Who deals with what it does not do, where the roster names anybody.
+    pub owner: Option<Arc<str>>,
 }
 
 /// Where a cancellation stands.
@@ -86,6 +88,12 @@ pub struct Progress {
     pub execute_epoch: Option<u32>,
     /// Its last answer to that.
     pub execution: Option<Arc<Answer>>,
+    /// That its work was done outside; what it answers itself since counts instead.
+    pub attestation: Option<Arc<Attestation>>,
+    /// What it was told last, and when.
+    pub told: Option<(Kind, Timestamp)>,
+    /// When its last answer was recorded.
+    pub answered_at: Option<Timestamp>,
     /// The highest (epoch, revision) taken.
     pub last: (u32, u32),
 }
@@ -111,10 +119,11 @@ impl Progress {
         self.undo_epoch.is_none() || self.undo.as_ref().is_some_and(ends)
     }
 
-    /// Has a successful terminal acknowledgement.
+    /// Has a successful terminal acknowledgement, or an attestation in its place.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.execution.as_ref().is_some_and(|answer| answer.outcome.is_success())
+        self.attestation.is_some()
+            || self.execution.as_ref().is_some_and(|answer| answer.outcome.is_success())
     }
 }
 
@@ -134,8 +143,12 @@ pub struct Case {
     pub request: Arc<Request>,
     /// Where it stands.
     pub phase: Phase,
+    /// When the last thing happened to it. Who applies an event sets it first.
+    pub at: Timestamp,
     /// The last round of instructions.
     pub epoch: u32,
+    /// The round in which execution began: who was told in an earlier one has not been told yet.
+    pub round: u32,
     /// How far each participant is, in the roster's order.
     pub progress: Vec<Progress>,
     /// The quote's digest, while there is one.
@@ -155,8 +168,12 @@ pub struct Case {
     pub waiting_since: Option<Timestamp>,
     /// How long they were waited for before that.
     pub waited: Duration,
-    /// The receipt.
-    pub receipt: Option<String>,
+    /// Every version of the receipt, the first one first.
+    pub receipts: Vec<String>,
+    /// Whether a participant has said something since that the newest version does not have.
+    pub amendment_due: bool,
+    /// What waits for a person.
+    pub attention: Vec<Attention>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// The cancellation that closed the account before this one could.
@@ -172,6 +189,8 @@ pub enum Want {
     Recheck,
     /// The sealed receipt.
     Receipt,
+    /// The receipt's next version.
+    Amendment,
 }
 
 impl Case {
@@ -190,7 +209,7 @@ impl Case {
     #[must_use]
     pub fn wants(&self) -> Option<Want> {
         if self.phase.is_ended() {
-            return None;
+            return self.amendment_due.then_some(Want::Amendment);
         }
         if self.progress.iter().all(Progress::is_finished) {
             return Some(Want::Receipt);
@@ -207,7 +226,8 @@ impl Case {
     /// The next moment at which anything happens by itself.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.cooling_off_until.filter(|_| self.phase == Phase::CoolingOff && !self.recheck)
+        let cooled_off = self.cooling_off_until.filter(|_| self.phase == Phase::CoolingOff && !self.recheck);
+        [cooled_off, attention::next_due(self)].into_iter().flatten().min()
     }
 
     /// Until when it could be revoked without loss, once it is confirmed: the end of cooling-off or, where
@@ -250,7 +270,8 @@ impl Case {
     /// Whether somebody said that it could not be done.
     pub(super) fn any_failed(&self) -> bool {
         let failed = |progress: &Progress| {
-            progress.execution.as_ref().is_some_and(|answer| answer.outcome == Outcome::Failed)
+            let failed = |answer: &Arc<Answer>| answer.outcome == Outcome::Failed;
+            !progress.is_finished() && progress.execution.as_ref().is_some_and(failed)
         };
         self.progress.iter().any(failed)
     }
@@ -275,7 +296,7 @@ impl Case {
         self.named(|_, progress| !progress.is_finished())
     }
 
-    /// Those whose turn to execute has come in that round, and that have not been told yet.
+    /// Those whose turn to execute has come, and that have not been told in that round or a later one.
     pub(super) fn ready(&self, epoch: u32) -> Vec<ParticipantName> {
         let finished = |name: &ParticipantName| match self.index_of(name) {
             Some(index) => self.progress[index].is_finished(),
@@ -283,8 +304,8 @@ impl Case {
             None => true,
         };
         self.named(|entry, progress| {
-            let untold = !progress.is_finished() && progress.execute_epoch != Some(epoch);
-            untold && entry.after.iter().all(finished)
+            let untold = progress.execute_epoch.is_none_or(|told| told < epoch);
+            !progress.is_finished() && untold && entry.after.iter().all(finished)
         })
     }
 }

@@ -1,7 +1,10 @@
 //! Given what has happened, when this is asked, then that follows.
 
+mod answered;
+mod attention;
 mod contradictions;
 mod cooling;
+mod operating;
 mod revoking;
 
 use std::sync::Arc;
@@ -50,6 +53,7 @@ fn roster() -> Vec<Entry> {
             deadline: None,
             item_kinds: Vec::new(),
             freezes: false,
+            owner: None,
         })
         .into()
 }
@@ -65,6 +69,7 @@ fn request() -> Request {
         gates_none: false,
         tokens_required: 1,
         terms: Terms::default(),
+        ladder: Ladder::default(),
         channel: String::new(),
         sealed_reason: Arc::from([]),
         at: AT,
@@ -83,6 +88,9 @@ fn answer(by: &str, kind: Kind, epoch: u32, outcome: Outcome) -> Answer {
         blocked: false,
         rejected: false,
         undo_until: None,
+        said: Arc::default(),
+        until: None,
+        owner: None,
         at: at(1),
         signed: Signed { bytes: Arc::from([]), signature: Arc::from([]), kid: "".into(), batch: None },
     }
@@ -145,21 +153,21 @@ fn revoke() -> Command {
 
 #[test]
 fn a_request_asks_everybody_to_assess() {
-    given([]).when(Command::Request(request())).then(requested());
-    given(requested()).when(Command::Request(request())).then([]);
+    given([]).when(Command::Request(Box::new(request()))).then(requested());
+    given(requested()).when(Command::Request(Box::new(request()))).then([]);
 }
 
 #[test]
 fn a_request_that_concerns_nobody_is_refused() {
     let nobody = Request { roster: Vec::new(), ..request() };
-    given([]).when(Command::Request(nobody)).then_rejected(Rejection::NothingToCancel);
+    given([]).when(Command::Request(Box::new(nobody))).then_rejected(Rejection::NothingToCancel);
 }
 
 #[test]
 fn without_gates_execution_starts_at_once_in_order() {
     let ungated = Request { gates_none: true, ..request() };
     let history = [Event::Requested(Arc::new(ungated.clone())), instructed(Kind::Execute, 1, &["a"])];
-    given([]).when(Command::Request(ungated)).then(history.clone());
+    given([]).when(Command::Request(Box::new(ungated))).then(history.clone());
     let done = answer("a", Kind::Execute, 1, Outcome::Done);
     let told = [Event::Acknowledged(Arc::new(done.clone())), instructed(Kind::Execute, 1, &["b", "c"])];
     given(history).when(Command::Acknowledge(done)).then(told);

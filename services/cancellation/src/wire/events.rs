@@ -11,7 +11,7 @@ use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
 use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
 
 use super::{answer, digest, kind, kind_to, signed, state_of, terms};
-use crate::domain::{Case, Entry, Event, Kind, Request};
+use crate::domain::{Case, Entry, Event, Kind, Ladder, Level, Request};
 
 /// The list in which every cancellation stands.
 pub(crate) const CANCELLATIONS: &str = "cancellation";
@@ -52,6 +52,26 @@ pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
             differences: differences.iter().map(terms::difference_to).collect(),
         }),
         Event::Completed { receipt, at: _ } => Encoded::of(&pb::Completed { receipt_jws: receipt.clone() }),
+        Event::Operated(operation) => Encoded::of(&super::operations::operated(operation)),
+        Event::Attested(attested) => {
+            Encoded::of(&pb::Attested { attestation: Some(super::operations::attestation(attested)) })
+        }
+        Event::AttentionRaised(raised) => {
+            let told = Some(super::attention(case, raised));
+            match raised.level {
+                Level::Overdue => Encoded::of(&pb::Overdue { attention: told }),
+                Level::Reminder | Level::Attention => Encoded::of(&pb::AttentionRaised { attention: told }),
+            }
+        }
+        Event::AttentionCleared { cause, participant, at: _ } => Encoded::of(&pb::AttentionCleared {
+            cause: super::attention::cause(*cause).into(),
+            participant: participant.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }),
+        Event::Amended { receipt, unfinished, at: _ } => Encoded::of(&pb::ReceiptAmended {
+            receipt_jws: receipt.clone(),
+            version: u32::try_from(case.receipts.len()).unwrap_or(u32::MAX),
+            unfinished: unfinished.iter().map(ToString::to_string).collect(),
+        }),
         Event::Revoking { sealed_reason, at: _ } => {
             Encoded::of(&pb::Revoking { sealed_reason: Bytes::copy_from_slice(sealed_reason) })
         }
@@ -80,6 +100,7 @@ fn requested(request: &Request) -> pb::Requested {
         sealed_reason: Bytes::copy_from_slice(&request.sealed_reason),
         requested_at: Some(request.at.to_proto()),
         terms: terms::to_proto(&request.terms),
+        ladder: (request.ladder != Ladder::default()).then(|| super::attention::ladder(&request.ladder)),
     }
 }
 
@@ -89,6 +110,7 @@ fn roster_entry(entry: &Entry) -> pb::RosterEntry {
         after: entry.after.iter().map(ToString::to_string).collect(),
         jwk_json: entry.keys.clone(),
         deadline_ms: entry.deadline.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        owner: entry.owner.as_deref().unwrap_or_default().to_owned(),
         item_kinds: entry.item_kinds.iter().map(|kind| wire::item_kind(*kind).into()).collect(),
         freezes: entry.freezes,
     }
@@ -243,7 +265,7 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
             let name = ParticipantName::parse(&known.participant).map_err(|e| broken(e.to_string()))?;
             return Ok(Decoded::ParticipantKey(name, known.jwk_json));
         }
-        _ => return Err(broken("unknown type".into())),
+        _ => super::operations::decode(name, bytes(), at).map_err(broken)?,
     };
     Ok(Decoded::Case(decoded))
 }
@@ -279,6 +301,7 @@ fn request(stored: pb::Requested) -> Option<Request> {
         terms: stored.terms.and_then(terms::from_proto).unwrap_or_default(),
         channel: stored.channel,
         sealed_reason: Arc::from(&stored.sealed_reason[..]),
+        ladder: stored.ladder.as_ref().map(super::attention::ladder_from).unwrap_or_default(),
         at: Timestamp::from_proto(stored.requested_at.as_ref()?)?,
     })
 }
@@ -288,8 +311,25 @@ fn entry(stored: pb::RosterEntry) -> Option<Entry> {
         name: ParticipantName::parse(&stored.name).ok()?,
         after: stored.after.iter().map(|name| ParticipantName::parse(name).ok()).collect::<Option<_>>()?,
         keys: stored.jwk_json,
+        owner: (!stored.owner.is_empty()).then(|| stored.owner.as_str().into()),
         deadline: (stored.deadline_ms > 0).then(|| Duration::from_millis(stored.deadline_ms)),
         item_kinds: stored.item_kinds.into_iter().filter_map(wire::item_kind_from).collect(),
         freezes: stored.freezes,
     })
+}
+
+/// A new event as the store would give it back.
+#[cfg(test)]
+pub(crate) fn recorded_for_test(event: &NewEvent, at: Timestamp) -> Recorded {
+    Recorded {
+        position: event_store::Position(0),
+        stream: StreamId::new("can_1"),
+        version: 0,
+        id: event.id,
+        kind: event.kind.as_ref().into(),
+        schema: event.schema,
+        at,
+        metadata: crate::app::metadata("".into(), "", ""),
+        payload: event.payload.clone(),
+    }
 }

@@ -56,6 +56,8 @@ pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
         rejections: rejections(case),
         channel: request.channel.clone(),
         version,
+        attention: case.attention.iter().map(|told| super::attention(case, told)).collect(),
+        receipt_version: u32::try_from(case.receipts.len()).unwrap_or(u32::MAX),
         closed_by_cancellation_id: case.closed_by.as_ref().map(ToString::to_string).unwrap_or_default(),
         terms: terms::to_proto(&request.terms),
         cooling_off_until: case
@@ -135,6 +137,7 @@ fn participant_of(case: &Case, entry: &Entry, progress: &Progress) -> pb::Partic
         after: entry.after.iter().map(ToString::to_string).collect(),
         remaining: told.remaining,
         undo_until: told.undo_until,
+        attestation: progress.attestation.as_deref().map(super::operations::attestation),
     }
 }
 
@@ -148,7 +151,9 @@ fn participant_state(case: &Case, progress: &Progress) -> pb::ParticipantState {
             Some(Outcome::Waiting) => pb::ParticipantState::Waiting,
             Some(Outcome::Failed) => pb::ParticipantState::Failed,
             Some(_) => pb::ParticipantState::Instructed,
-            None if progress.execute_epoch == Some(case.epoch) => pb::ParticipantState::Instructed,
+            None if progress.execute_epoch.is_some_and(|told| told >= case.round) => {
+                pb::ParticipantState::Instructed
+            }
             None => pb::ParticipantState::Pending,
         },
         Phase::Revoking | Phase::Revoked if progress.undo_epoch.is_some() => match outcome(&progress.undo) {

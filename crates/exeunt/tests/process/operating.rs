@@ -1,0 +1,120 @@
+//! Operators: what waits for a person is listed, given to somebody, tried again and attested, over the
+//! API and the command line.
+
+use std::time::Duration;
+
+use proto::{
+    cancellation::v1 as pb,
+    operations::v1::{self as ops, operations_service_client::OperationsServiceClient},
+    participant::v1::{Acknowledgement, Failure, Outcome},
+};
+use serde_json::Value;
+use tonic::transport::Channel;
+use types::{Clock, SystemClock};
+
+use crate::{
+    answers::{Partner, said},
+    harness::{eventually, program, stderr, stdout},
+};
+
+impl Partner {
+    fn operations(&self) -> OperationsServiceClient<Channel> {
+        OperationsServiceClient::new(self.app.channel.clone())
+    }
+
+    async fn fails(&self, case: &(String, String), revision: u32) {
+        let failure =
+            Failure { code: "NO_LEDGER".into(), cause: "The ledger is shut.".into(), owner: "lee".into() };
+        let said = Acknowledgement { failure: Some(failure), ..said(case, revision, Outcome::Failed) };
+        self.publish(&case.0, &[participant::contract::sign(&said, &self.key)]).await;
+    }
+
+    /// All that waits, once something does.
+    async fn waiting(&self, owner: &str) -> Vec<ops::WaitingForAttention> {
+        let request =
+            ops::ListAttentionRequest { owner: owner.into(), ..ops::ListAttentionRequest::default() };
+        eventually(async || {
+            let told = self.operations().list_attention(request.clone()).await.unwrap().into_inner().waiting;
+            Some(told).filter(|told| !told.is_empty())
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b27_what_failed_is_listed_with_its_owner_and_tried_again_and_attested() {
+    let mut partner = Partner::start().await;
+    let (case, other) = (partner.request("one").await, partner.request("two").await);
+    partner.fails(&case, 1).await;
+    let waiting = partner.waiting("lee").await;
+    let told = waiting[0].attention.clone().unwrap();
+    assert_eq!((waiting.len(), &waiting[0].cancellation_id), (1, &case.0));
+    assert_eq!((told.cause(), told.level()), (pb::AttentionCause::Failed, pb::AttentionLevel::Attention));
+    assert_eq!(told.text, "partner failed (NO_LEDGER): The ledger is shut.");
+    assert!(told.due_at.is_some());
+
+    let due_at = Some(SystemClock.now().plus(Duration::from_secs(3_600)).to_proto());
+    let assign = ops::AssignAttentionRequest {
+        request_id: "a1".into(),
+        cancellation_id: case.0.clone(),
+        cause: told.cause.into(),
+        participant: told.participant.clone(),
+        owner: "kim".into(),
+        due_at,
+        reason: "on call".into(),
+    };
+    for _ in 0..2 {
+        let answer = partner.operations().assign_attention(assign.clone()).await.unwrap().into_inner();
+        let told = &answer.cancellation.unwrap().attention[0];
+        assert_eq!((told.owner.as_str(), told.due_at, told.assigned), ("kim", due_at, true));
+    }
+    assert_eq!(partner.waiting("kim").await.len(), 1);
+
+    let retry = ops::RetryParticipantRequest {
+        request_id: "r1".into(),
+        cancellation_id: case.0.clone(),
+        participant: "partner".into(),
+        reason: "the ledger is open again".into(),
+    };
+    let again = partner.operations().retry_participant(retry.clone()).await.unwrap().into_inner();
+    let again = again.cancellation.unwrap();
+    assert_eq!((again.attention.len(), again.participants[0].state()), (0, pb::ParticipantState::Instructed));
+    let refused = ops::RetryParticipantRequest { request_id: "r2".into(), ..retry };
+    let refused = partner.operations().retry_participant(refused).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+
+    // It is done by hand at last, and its own answer comes much later.
+    let server = partner.app.server.clone();
+    let attest =
+        ["--participant", "partner", "--evidence", "T-17", "--reason", "done by hand", "--output", "json"];
+    let words = ["--server", &server, "attest", &case.0];
+    let printed = program(&[&words[..], &attest[..]].concat());
+    assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
+    let printed: Value = serde_json::from_str(stdout(&printed)).unwrap();
+    assert_eq!(printed["cancellation"]["state"], "STATE_COMPLETED");
+    assert_eq!(printed["cancellation"]["participants"][0]["attestation"]["evidence"], "T-17");
+    let keys = keys::JwkSet::parse(&partner.app.keys().await).unwrap();
+    let first = partner.receipt(&case.0, 1).await;
+    let proven = cancellation::receipt::verify(&first.receipt_jws, &keys).unwrap();
+    assert_eq!((proven.acknowledgements.len(), proven.attestations[0].evidence.as_str()), (0, "T-17"));
+    let own = Acknowledgement { epoch: 2, ..said(&case, 1, Outcome::Done) };
+    partner.publish(&case.0, &[participant::contract::sign(&own, &partner.key)]).await;
+    let second = eventually(async || {
+        let newest = partner.receipt(&case.0, 0).await;
+        (newest.newest_version == 2).then_some(newest)
+    })
+    .await;
+    let both = [first.receipt_jws.as_str(), &second.receipt_jws];
+    let receipts = cancellation::receipt::verify_all(both, &keys).unwrap();
+    assert_eq!((receipts[1].attestations.len(), receipts[1].acknowledgements.len()), (0, 1));
+
+    let listed = program(&["--server", &server, "attention", "list"]);
+    assert_eq!(stdout(&listed), "nothing waits for a person\n");
+    partner.fails(&other, 1).await;
+    partner.waiting("").await;
+    let listed =
+        program(&["--server", &server, "attention", "list", "--cause", "failed", "--output", "json"]);
+    let listed: Value = serde_json::from_str(stdout(&listed)).unwrap();
+    assert_eq!(listed["waiting"][0]["cancellationId"], other.0.as_str());
+    partner.app.stop().await;
+}

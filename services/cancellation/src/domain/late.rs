@@ -1,0 +1,34 @@
+//! What a participant says after it has finished: repeated, late, or contradicting itself.
+
+use types::Timestamp;
+
+use super::{
+    Answer, Event, Kind, Outcome,
+    state::{Case, Phase, Progress, Want},
+};
+
+/// Whether an answer that is newer than any before is heard at all. Who has finished is heard only when
+/// it says of its execution something else; what has come to nothing hears nobody.
+pub(super) fn is_heard(phase: Phase, progress: &Progress, answer: &Answer) -> bool {
+    if phase.is_ended() && phase != Phase::Completed {
+        return false;
+    }
+    // Who says on the way what an attestation has ended says nothing against it.
+    if progress.attestation.is_some() && matches!(answer.outcome, Outcome::Waiting | Outcome::Accepted) {
+        return false;
+    }
+    let last_word = phase == Phase::Completed || progress.is_finished();
+    let repeated = || progress.execution.as_ref().is_some_and(|before| says_the_same(before, answer));
+    !last_word || (answer.kind == Kind::Execute && !repeated())
+}
+
+/// Epochs, revisions and moments differ with every answer: they are not what is said.
+fn says_the_same(one: &Answer, other: &Answer) -> bool {
+    one.outcome == other.outcome && one.said == other.said
+}
+
+/// Takes the next version of the receipt, where one is due.
+pub(super) fn amend(case: &Case, receipt: String, at: Timestamp) -> Vec<Event> {
+    let wanted = case.wants() == Some(Want::Amendment);
+    if wanted { vec![Event::Amended { receipt, unfinished: case.unfinished(), at }] } else { Vec::new() }
+}

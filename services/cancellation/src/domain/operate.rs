@@ -1,0 +1,161 @@
+//! What operators do to a cancellation. Every deed is recorded with who did it and why, beside what it
+//! leads to.
+
+use std::sync::Arc;
+
+use types::{ParticipantName, Timestamp};
+
+use super::{
+    Attention, Cause, Event, Kind, Level, Outcome, Rejection,
+    attention::find,
+    decide::{follow, reassess},
+    evolve,
+    state::{Case, Phase, Progress},
+};
+
+/// Something that an operator does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// What.
+    pub action: Action,
+    /// Who does it.
+    pub actor: Arc<str>,
+    /// Why, in their words; nothing personal.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an operator can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Say whose something is that waits for a person, and by when.
+    Assign {
+        /// Which one.
+        cause: Cause,
+        /// Which one.
+        participant: Option<ParticipantName>,
+        /// Whose it is from here on.
+        owner: Arc<str>,
+        /// By when.
+        due: Timestamp,
+    },
+    /// Ask everybody again what blocks and what follows.
+    Reassess,
+    /// Have one participant execute once more.
+    Retry {
+        /// Which.
+        participant: ParticipantName,
+    },
+    /// Say that a participant's work was done outside.
+    Attest {
+        /// Whose.
+        participant: ParticipantName,
+        /// Where the evidence for it is.
+        evidence: String,
+    },
+}
+
+/// That a participant's work was done outside, by whom that was attested, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attestation {
+    /// Whose work.
+    pub participant: ParticipantName,
+    /// Where the evidence is.
+    pub evidence: String,
+    /// Who attested it.
+    pub actor: Arc<str>,
+    /// Why, in their words.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The facts that a deed adds: that it was done, and what follows. What was done before adds nothing.
+pub(super) fn operate(case: &Case, operation: Operation) -> Result<Vec<Event>, Rejection> {
+    let mut effects = match &operation.action {
+        Action::Assign { cause, participant, owner, due } => {
+            assign(case, (*cause, participant.as_ref()), owner, *due)?
+        }
+        Action::Reassess => reassess(case)?,
+        Action::Retry { participant } => retry(case, participant)?,
+        Action::Attest { participant, evidence } => attest(case, participant, evidence, &operation)?,
+    };
+    if !effects.is_empty() {
+        effects.insert(0, Event::Operated(Arc::new(operation)));
+    }
+    Ok(effects)
+}
+
+fn assign(
+    case: &Case,
+    (cause, participant): (Cause, Option<&ParticipantName>),
+    owner: &Arc<str>,
+    due: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    let told = find(case, cause, participant).ok_or(Rejection::NothingWaits)?;
+    if told.assigned && told.owner == *owner && told.due == due {
+        return Ok(Vec::new());
+    }
+    // Whoever has it from here on has a date of their own; what was overdue for another is not for them.
+    let (owner, level) = (owner.clone(), Level::Attention);
+    Ok(vec![Event::AttentionRaised(Arc::new(Attention {
+        owner,
+        due,
+        level,
+        assigned: true,
+        ..told.clone()
+    }))])
+}
+
+fn retry(case: &Case, name: &ParticipantName) -> Result<Vec<Event>, Rejection> {
+    let progress = awaited(case, name)?;
+    let late =
+        |told: &Attention| told.participant.as_ref() == Some(name) && told.cause != Cause::Contradicted;
+    let failed = progress.execution.as_ref().is_some_and(|answer| answer.outcome == Outcome::Failed);
+    // Who waits lawfully is left alone.
+    if case.phase != Phase::Executing || !(failed || case.attention.iter().any(late)) {
+        return Err(Rejection::NotLate(name.clone()));
+    }
+    let epoch = case.epoch.saturating_add(1);
+    Ok(vec![Event::Instructed { kind: Kind::Execute, epoch, participants: vec![name.clone()] }])
+}
+
+fn attest(
+    case: &Case,
+    name: &ParticipantName,
+    evidence: &str,
+    operation: &Operation,
+) -> Result<Vec<Event>, Rejection> {
+    let index = case.index_of(name).ok_or_else(|| Rejection::UnknownParticipant(name.clone()))?;
+    let before = case.progress[index].attestation.as_ref();
+    if before.is_some_and(|before| before.evidence == evidence) {
+        return Ok(Vec::new());
+    }
+    awaited(case, name)?;
+    let attested = Event::Attested(Arc::new(Attestation {
+        participant: name.clone(),
+        evidence: evidence.to_owned(),
+        actor: operation.actor.clone(),
+        reason: operation.reason.clone(),
+        at: operation.at,
+    }));
+    let mut events = vec![attested.clone()];
+    if let Some(after) = evolve(Some(Box::new(case.clone())), attested) {
+        events.extend(follow(&after, operation.at));
+    }
+    Ok(events)
+}
+
+/// A participant whose end is missing: it was told to execute, or has taken its success back.
+fn awaited<'a>(case: &'a Case, name: &ParticipantName) -> Result<&'a Progress, Rejection> {
+    let index = case.index_of(name).ok_or_else(|| Rejection::UnknownParticipant(name.clone()))?;
+    let progress = &case.progress[index];
+    let told = match case.phase {
+        Phase::Executing => matches!(progress.told, Some((Kind::Execute, _))),
+        Phase::Completed => true,
+        _ if case.phase.is_ended() => return Err(Rejection::Ended),
+        _ => false,
+    };
+    if told && !progress.is_finished() { Ok(progress) } else { Err(Rejection::NotAwaited(name.clone())) }
+}

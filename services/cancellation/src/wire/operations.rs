@@ -1,0 +1,112 @@
+//! What operators do, as it is stored and told.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::{DecodeError, Message as _, Name as _};
+use proto::cancellation::v1 as pb;
+use types::{ParticipantName, Timestamp};
+
+use super::attention::{cause, from_proto, key_from};
+use crate::domain::{Action, Attestation, Event, Operation};
+
+/// Reads a stored fact of what operators do, of what waits for them, and of amended receipts; what is
+/// wrong with it where it is none.
+pub(super) fn decode(name: &str, payload: Bytes, at: Timestamp) -> Result<Event, String> {
+    let wrong = |error: DecodeError| error.to_string();
+    let missing = || "a field is missing".to_owned();
+    let raised = |told: Option<pb::Attention>| {
+        let raised = told.as_ref().and_then(from_proto).ok_or_else(missing)?;
+        Ok(Event::AttentionRaised(Arc::new(raised)))
+    };
+    match name {
+        pb::Operated::NAME => {
+            let operated = pb::Operated::decode(payload).map_err(wrong)?;
+            Ok(Event::Operated(Arc::new(operated_from(&operated, at).ok_or_else(missing)?)))
+        }
+        pb::Attested::NAME => {
+            let attested = pb::Attested::decode(payload).map_err(wrong)?;
+            let attestation = attested.attestation.as_ref().and_then(attestation_from);
+            Ok(Event::Attested(Arc::new(attestation.ok_or_else(missing)?)))
+        }
+        pb::AttentionRaised::NAME => raised(pb::AttentionRaised::decode(payload).map_err(wrong)?.attention),
+        pb::Overdue::NAME => raised(pb::Overdue::decode(payload).map_err(wrong)?.attention),
+        pb::AttentionCleared::NAME => {
+            let cleared = pb::AttentionCleared::decode(payload).map_err(wrong)?;
+            let (cause, participant) = key_from(cleared.cause, &cleared.participant).ok_or_else(missing)?;
+            Ok(Event::AttentionCleared { cause, participant, at })
+        }
+        pb::ReceiptAmended::NAME => {
+            let amended = pb::ReceiptAmended::decode(payload).map_err(wrong)?;
+            let unfinished = amended.unfinished.iter().map(|name| ParticipantName::parse(name));
+            let unfinished = unfinished.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+            Ok(Event::Amended { receipt: amended.receipt_jws, unfinished, at })
+        }
+        _ => Err("unknown type".to_owned()),
+    }
+}
+
+pub(super) fn operated(operation: &Operation) -> pb::Operated {
+    let Operation { action, actor, reason, at: _ } = operation;
+    let told = pb::Operated { actor: actor.to_string(), reason: reason.clone(), ..pb::Operated::default() };
+    match action {
+        Action::Assign { cause: of, participant, owner, due } => pb::Operated {
+            action: pb::OperatorAction::Assign.into(),
+            cause: cause(*of).into(),
+            participant: participant.as_ref().map(ToString::to_string).unwrap_or_default(),
+            owner: owner.to_string(),
+            due_at: Some(due.to_proto()),
+            ..told
+        },
+        Action::Reassess => pb::Operated { action: pb::OperatorAction::Reassess.into(), ..told },
+        Action::Retry { participant } => pb::Operated {
+            action: pb::OperatorAction::Retry.into(),
+            participant: participant.to_string(),
+            ..told
+        },
+        Action::Attest { participant, evidence } => pb::Operated {
+            action: pb::OperatorAction::Attest.into(),
+            participant: participant.to_string(),
+            evidence: evidence.clone(),
+            ..told
+        },
+    }
+}
+
+fn operated_from(told: &pb::Operated, at: Timestamp) -> Option<Operation> {
+    let participant = || ParticipantName::parse(&told.participant).ok();
+    let action = match told.action() {
+        pb::OperatorAction::Unspecified => return None,
+        pb::OperatorAction::Assign => {
+            let (cause, participant) = key_from(told.cause, &told.participant)?;
+            let due = Timestamp::from_proto(told.due_at.as_ref()?)?;
+            Action::Assign { cause, participant, owner: told.owner.as_str().into(), due }
+        }
+        pb::OperatorAction::Reassess => Action::Reassess,
+        pb::OperatorAction::Retry => Action::Retry { participant: participant()? },
+        pb::OperatorAction::Attest => {
+            Action::Attest { participant: participant()?, evidence: told.evidence.clone() }
+        }
+    };
+    Some(Operation { action, actor: told.actor.as_str().into(), reason: told.reason.clone(), at })
+}
+
+pub(crate) fn attestation(of: &Attestation) -> pb::Attestation {
+    pb::Attestation {
+        participant: of.participant.to_string(),
+        evidence: of.evidence.clone(),
+        attested_by: of.actor.to_string(),
+        reason: of.reason.clone(),
+        attested_at: Some(of.at.to_proto()),
+    }
+}
+
+fn attestation_from(stored: &pb::Attestation) -> Option<Attestation> {
+    Some(Attestation {
+        participant: ParticipantName::parse(&stored.participant).ok()?,
+        evidence: stored.evidence.clone(),
+        actor: stored.attested_by.as_str().into(),
+        reason: stored.reason.clone(),
+        at: Timestamp::from_proto(stored.attested_at.as_ref()?)?,
+    })
+}
