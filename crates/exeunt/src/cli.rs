@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod attention;
+mod bulk;
 mod calls;
 mod client;
 mod conformance;
@@ -29,7 +30,7 @@ pub use output::{Format, Output};
 pub use servers::{Server, Servers};
 pub(crate) use verify::told;
 
-use args::{AttentionCommand, Command, HoldCommand, ParkedCommand, TopicsCommand};
+use args::{AttentionCommand, BulkRetryCommand, Command, HoldCommand, ParkedCommand, TopicsCommand};
 
 /// Reads the arguments, does what they say, and says how it went by the exit code.
 #[must_use]
@@ -90,6 +91,12 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             AttentionCommand::Assign(flags) => attention::assign(&servers()?, flags, output).await,
         },
         Command::Retry(flags) => attention::retry(&servers()?, flags, output).await,
+        Command::Extend(flags) => attention::extend(&servers()?, flags, output).await,
+        Command::BulkRetry { command } => match command {
+            BulkRetryCommand::Start(flags) => bulk::start(&servers()?, flags, output).await,
+            BulkRetryCommand::Status(flags) => bulk::status(&servers()?, flags, output).await,
+            BulkRetryCommand::Cancel(flags) => bulk::cancel(&servers()?, flags, output).await,
+        },
         Command::Attest(flags) => attention::attest(&servers()?, flags, output).await,
         Command::Relays => relays::list(&servers()?, output).await,
         Command::Republish(flags) => relays::republish(&servers()?, flags, output).await,

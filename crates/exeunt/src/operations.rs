@@ -304,6 +304,34 @@ impl OperationsService for Operations {
     ) -> Result<Response<pb::AttestResponse>, Status> {
         self.cases()?.attest(request).await
     }
+
+    async fn extend_clock(
+        &self,
+        request: Request<pb::ExtendClockRequest>,
+    ) -> Result<Response<pb::ExtendClockResponse>, Status> {
+        self.cases()?.extend_clock(request).await
+    }
+
+    async fn start_bulk_retry(
+        &self,
+        request: Request<pb::StartBulkRetryRequest>,
+    ) -> Result<Response<pb::StartBulkRetryResponse>, Status> {
+        self.cases()?.start_bulk_retry(request).await
+    }
+
+    async fn get_bulk_retry(
+        &self,
+        request: Request<pb::GetBulkRetryRequest>,
+    ) -> Result<Response<pb::GetBulkRetryResponse>, Status> {
+        self.cases()?.get_bulk_retry(request).await
+    }
+
+    async fn cancel_bulk_retry(
+        &self,
+        request: Request<pb::CancelBulkRetryRequest>,
+    ) -> Result<Response<pb::CancelBulkRetryResponse>, Status> {
+        self.cases()?.cancel_bulk_retry(request).await
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! knows a clock, randomness, IO or a participant by name.
 
 mod attention;
+pub mod bulk;
 mod cooling;
 mod decide;
 mod evolve;
@@ -312,6 +313,13 @@ pub enum Event {
     },
     /// An operator did something: who, and why. What it led to follows.
     Operated(Arc<Operation>),
+    /// The clock of the whole runs longer.
+    Extended {
+        /// By when, without the time in which it stood still.
+        due: Timestamp,
+        /// When.
+        at: Timestamp,
+    },
     /// A participant's work was done outside.
     Attested(Arc<Attestation>),
     /// Something waits for a person, or has waited so long that it climbs.

@@ -49,6 +49,9 @@ pub enum Error {
     /// No such version of the receipt.
     #[error("there is no version {0} of the receipt")]
     NoReceiptVersion(u32),
+    /// No such bulk retry.
+    #[error("there is no bulk retry {0}")]
+    NoBulkRetry(String),
     /// The cancellation kept changing.
     #[error("the cancellation kept changing while it was being updated")]
     Conflict,
@@ -101,9 +104,10 @@ impl From<Error> for Status {
                     )
                 })
             }
-            Error::NotFound(_) | Error::SubjectNotFound | Error::NoReceiptVersion(_) => {
-                refuse(Code::NotFound, "NOT_FOUND")
-            }
+            Error::NotFound(_)
+            | Error::SubjectNotFound
+            | Error::NoReceiptVersion(_)
+            | Error::NoBulkRetry(_) => refuse(Code::NotFound, "NOT_FOUND"),
             Error::SubjectClosed => refuse(Code::FailedPrecondition, "SUBJECT_CLOSED"),
             Error::RequestIdTaken(Taken { reference }) => {
                 refuse(Code::AlreadyExists, "REQUEST_ID_TAKEN").metadata("first", reference)
@@ -148,6 +152,8 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::TokenUsed => (Code::FailedPrecondition, "TOKEN_USED"),
         Rejection::NothingWaits => (Code::NotFound, "NOTHING_WAITS"),
         Rejection::NotAwaited(_) => (Code::FailedPrecondition, "NOT_AWAITED"),
+        Rejection::NotExtendable => (Code::FailedPrecondition, "NOT_EXTENDABLE"),
+        Rejection::ExtensionTooLate => (Code::FailedPrecondition, "EXTENSION_TOO_LATE"),
         Rejection::NotLate(_) => (Code::FailedPrecondition, "NOT_LATE"),
         Rejection::ExecutionStarted => (Code::FailedPrecondition, "EXECUTION_STARTED"),
         Rejection::CoolingOff => (Code::FailedPrecondition, "COOLING_OFF"),

@@ -6,6 +6,7 @@
 
 mod acknowledgements;
 mod app;
+mod bulk;
 mod case_token;
 mod closing;
 mod domain;

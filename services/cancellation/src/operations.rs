@@ -14,7 +14,10 @@ use types::{Caller, CancellationId, ParticipantName, Timestamp};
 
 use crate::{
     app::{Cancellations, Change, page_from, page_token},
-    domain::{Action, Cause, Operation},
+    domain::{
+        Action, Operation,
+        bulk::{Bulk, Filter},
+    },
     error::Error,
     wire::{self, ATTENTION, OPEN},
 };
@@ -26,27 +29,13 @@ const LOOKED_AT_MAX: usize = 2_000;
 const OWNER_LENGTH_MAX: usize = 64;
 const REASON_LENGTH_MAX: usize = 500;
 const EVIDENCE_LENGTH_MAX: usize = 200;
+/// Its id stands before it in the record of each retry.
+const BULK_REASON_LENGTH_MAX: usize = 400;
+const BULK_PER_MINUTE_MAX: u32 = 6_000;
 
 /// What operators can ask of the coordinator.
 #[derive(Clone)]
 pub struct CaseOperations(pub(crate) Cancellations);
-
-/// Which of what waits for a person is wanted.
-pub(crate) struct Filter {
-    owner: String,
-    causes: Vec<Cause>,
-    participant: Option<ParticipantName>,
-    due_before: Option<Timestamp>,
-}
-
-impl Filter {
-    pub(crate) fn takes(&self, told: &crate::domain::Attention) -> bool {
-        (self.owner.is_empty() || *told.owner == *self.owner)
-            && (self.causes.is_empty() || self.causes.contains(&told.cause))
-            && (self.participant.is_none() || self.participant == told.participant)
-            && self.due_before.is_none_or(|before| told.due < before)
-    }
-}
 
 /// What an operator wants done, read.
 struct Wanted {
@@ -165,6 +154,72 @@ impl CaseOperations {
         Ok(Response::new(pb::AttestResponse { cancellation }))
     }
 
+    /// Has the clock of the whole run longer.
+    ///
+    /// # Errors
+    /// [`Status`].
+    pub async fn extend_clock(
+        &self,
+        request: Request<pb::ExtendClockRequest>,
+    ) -> Result<Response<pb::ExtendClockResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let pb::ExtendClockRequest { request_id, cancellation_id, reason } = &message;
+        let wanted = wanted((request_id, cancellation_id, reason), |_| Some(Action::Extend));
+        let wanted = wanted.map_err(Error::from)?;
+        let cancellation = Some(self.operate(&caller, ("ExtendClock", &message), wanted).await?);
+        Ok(Response::new(pb::ExtendClockResponse { cancellation }))
+    }
+
+    /// Begins a bulk retry.
+    ///
+    /// # Errors
+    /// [`Status`].
+    pub async fn start_bulk_retry(
+        &self,
+        request: Request<pb::StartBulkRetryRequest>,
+    ) -> Result<Response<pb::StartBulkRetryResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let digest = self.0.digest("StartBulkRetry", &message);
+        let at = self.0.shell.clock.now();
+        let (request_id, bulk) = starting(&message, &caller, at).map_err(Error::from)?;
+        let claim = RequestClaim::new(&caller, &request_id, digest);
+        let (id, bulk) = self.0.start_bulk(&caller, claim, bulk).await?;
+        Ok(Response::new(pb::StartBulkRetryResponse { bulk_retry: Some(wire::bulk::view(&id, &bulk)) }))
+    }
+
+    /// How a bulk retry stands.
+    ///
+    /// # Errors
+    /// [`Status`].
+    pub async fn get_bulk_retry(
+        &self,
+        request: Request<pb::GetBulkRetryRequest>,
+    ) -> Result<Response<pb::GetBulkRetryResponse>, Status> {
+        let id = bulk_id(&request.into_inner().bulk_id).map_err(Error::from)?;
+        let (id, bulk, _) = self.0.bulk(id).await?;
+        Ok(Response::new(pb::GetBulkRetryResponse { bulk_retry: Some(wire::bulk::view(&id, &bulk)) }))
+    }
+
+    /// Stops a bulk retry.
+    ///
+    /// # Errors
+    /// [`Status`].
+    pub async fn cancel_bulk_retry(
+        &self,
+        request: Request<pb::CancelBulkRetryRequest>,
+    ) -> Result<Response<pb::CancelBulkRetryResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut v = Violations::new();
+        let reason = v.text("reason", &message.reason, REASON_LENGTH_MAX);
+        let reason = v.finish(|| reason).map_err(Error::from)?;
+        let id = bulk_id(&message.bulk_id).map_err(Error::from)?;
+        let (id, bulk) = self.0.cancel_bulk(&caller, id, &reason).await?;
+        Ok(Response::new(pb::CancelBulkRetryResponse { bulk_retry: Some(wire::bulk::view(&id, &bulk)) }))
+    }
+
     async fn operate(
         &self,
         caller: &Caller,
@@ -182,7 +237,8 @@ impl CaseOperations {
 
 fn listing(message: &pb::ListAttentionRequest) -> Result<(Filter, ListQuery, usize), BadRequest> {
     let mut v = Violations::new();
-    let filter = filter(&mut v, message);
+    let pb::ListAttentionRequest { owner, causes, participant, due_before, .. } = message.clone();
+    let filter = filter(&mut v, &pb::AttentionFilter { owner, causes, participant, due_before });
     let size = v.within_range("page_size", message.page_size, 0..=PAGE_MAX);
     let after = page_from(&message.page_token);
     let token_holds = message.page_token.is_empty() || after.is_some();
@@ -203,7 +259,7 @@ fn listing(message: &pb::ListAttentionRequest) -> Result<(Filter, ListQuery, usi
     })
 }
 
-fn filter(v: &mut Violations, message: &pb::ListAttentionRequest) -> Option<Filter> {
+fn filter(v: &mut Violations, message: &pb::AttentionFilter) -> Option<Filter> {
     let owner = v.optional_text("owner", &message.owner, OWNER_LENGTH_MAX);
     let causes = v.each("causes", &message.causes, PAGE_DEFAULT, |v, cause| {
         let cause: Option<can::AttentionCause> = v.enumeration("", *cause);
@@ -215,7 +271,7 @@ fn filter(v: &mut Violations, message: &pb::ListAttentionRequest) -> Option<Filt
     };
     let due_before = v.optional_timestamp("due_before", message.due_before.as_ref());
     Some(Filter {
-        owner: owner?.unwrap_or_default(),
+        owner: owner?.map(Arc::from),
         causes: causes?,
         participant: participant?,
         due_before: due_before?,
@@ -237,6 +293,43 @@ fn assigning(message: &pb::AssignAttentionRequest) -> Result<Wanted, BadRequest>
         let (cause, participant, owner) = (cause?, participant?, Arc::from(owner?));
         Some(Action::Assign { cause, participant, owner, due: due? })
     })
+}
+
+fn starting(
+    message: &pb::StartBulkRetryRequest,
+    caller: &Caller,
+    at: Timestamp,
+) -> Result<(String, Bulk), BadRequest> {
+    let mut v = Violations::new();
+    let request_id = v.optional_request_id("request_id", &message.request_id);
+    let given = message.filter.clone().unwrap_or_default();
+    let filter = v.within("filter", |v| filter(v, &given));
+    let per_minute = v.within_range(
+        "per_participant_per_minute",
+        message.per_participant_per_minute,
+        1..=BULK_PER_MINUTE_MAX,
+    );
+    let reason = v.text("reason", &message.reason, BULK_REASON_LENGTH_MAX);
+    v.finish(|| {
+        let bulk = Bulk {
+            filter: filter?,
+            per_minute: per_minute?,
+            actor: caller.name.clone(),
+            reason: reason?,
+            started_at: at,
+            after: None,
+            retried: 0,
+            skipped: 0,
+            ended: None,
+        };
+        Some((request_id?.unwrap_or_default(), bulk))
+    })
+}
+
+fn bulk_id(text: &str) -> Result<String, BadRequest> {
+    let mut v = Violations::new();
+    v.check(types::is_opaque_id(text), "bulk_id", "must be that of StartBulkRetry");
+    v.finish(|| Some(text.to_owned()))
 }
 
 fn wanted(

@@ -28,6 +28,7 @@ fn is_public(kind: &str) -> bool {
         pb::AttentionRaised::NAME,
         pb::AttentionCleared::NAME,
         pb::Overdue::NAME,
+        pb::ClockExtended::NAME,
         pb::Revoking::NAME,
         pb::Revoked::NAME,
         pb::Rejected::NAME,

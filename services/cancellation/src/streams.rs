@@ -10,7 +10,11 @@ use participant::wire;
 use types::{CancellationId, Edition, ParticipantName, SubjectId};
 
 use crate::{
-    domain::{State, evolve},
+    domain::{
+        State,
+        bulk::{self, Bulk},
+        evolve,
+    },
     wire::{Decoded, decode},
 };
 
@@ -46,6 +50,8 @@ pub(crate) struct Subject {
 pub(crate) struct Folded {
     /// A cancellation's stream.
     pub(crate) case: State,
+    /// A bulk retry's stream.
+    pub(crate) bulk: Option<Bulk>,
     /// A subject's stream.
     pub(crate) subject: Option<Subject>,
     /// A subject's stream: no request is accepted any more.
@@ -74,6 +80,7 @@ pub(crate) fn fold(state: Arc<Folded>, event: &Recorded) -> Result<Arc<Folded>, 
             }
             folded.case = evolve(folded.case, fact);
         }
+        Decoded::Bulk(event) => folded.bulk = bulk::evolve(folded.bulk, event),
         Decoded::SubjectKnown(known) => {
             let edition = wire::edition_from(known.edition);
             folded.subject.get_or_insert(Subject { region: known.region, edition });

@@ -6,13 +6,16 @@ use messaging::Fire;
 use tokio_util::sync::CancellationToken;
 use types::CancellationId;
 
-use crate::{app::Cancellations, error::Error};
+use crate::{app::Cancellations, bulk, error::Error};
 
 #[async_trait]
 impl Fire for Cancellations {
     type Error = Error;
 
     async fn fire(&self, timer: &Timer) -> Result<bool, Error> {
+        if *timer.kind == *bulk::TIMER {
+            return self.step_bulk(timer.stream.as_str()).await;
+        }
         match CancellationId::parse(timer.stream.as_str()) {
             Ok(id) => self.wake(&id).await,
             // No stream of another kind has timers here.

@@ -1,6 +1,7 @@
 //! Between protobuf and the domain: stored events, acknowledgements, and what callers see.
 
 mod attention;
+pub(crate) mod bulk;
 mod events;
 pub(crate) mod operations;
 pub(crate) mod requests;

@@ -1,14 +1,21 @@
 //! What may be said on the command line.
 
+mod operating;
+
 use std::path::PathBuf;
 
 use ::policy::Pause;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use proto::{
-    cancellation::v1::{AttentionCause, State}, operations::v1::republish_request::From, retention::v1::DataCategory,
+    cancellation::v1::State, operations::v1::republish_request::From, retention::v1::DataCategory,
     types::v1::Item,
 };
 use types::Timestamp;
+
+pub use operating::{
+    AttentionAssign, AttentionCommand, AttentionList, Attest, BulkRetryCancel, BulkRetryCommand,
+    BulkRetryStart, BulkRetryStatus, Extend, Retry,
+};
 
 use super::{Format, Server, conformance::Conformance, hold, item, policy, relays};
 use crate::compose::Role;
@@ -111,6 +118,14 @@ pub enum Command {
     Retry(Retry),
     /// Say that a participant's work was done outside
     Attest(Attest),
+    /// Have the clock of a cancellation run as long as its rule allows, once
+    Extend(Extend),
+    /// Have many participants execute once more, so slowly that none is flooded
+    BulkRetry {
+        /// What to do with it
+        #[command(subcommand)]
+        command: BulkRetryCommand,
+    },
     /// How far each service has published what its store holds
     Relays,
     /// Publish again what stores hold, after topics or records of them were lost
@@ -599,98 +614,6 @@ pub struct ParkedDiscard {
     /// Why; it is kept
     #[arg(long)]
     pub reason: String,
-}
-
-/// What to do with what waits for a person.
-#[derive(Debug, Subcommand)]
-pub enum AttentionCommand {
-    /// List it
-    List(AttentionList),
-    /// Say whose something is, and by when
-    Assign(AttentionAssign),
-}
-
-/// Which of what waits for a person.
-#[derive(Debug, Args)]
-pub struct AttentionList {
-    /// Only what is this one's
-    #[arg(long, default_value = "")]
-    pub owner: String,
-    /// Only of this cause, like FAILED or ANSWER_OVERDUE; may be repeated
-    #[arg(long, value_parser = item::cause)]
-    pub cause: Vec<AttentionCause>,
-    /// Only of this participant
-    #[arg(long, default_value = "")]
-    pub participant: String,
-    /// Only what is due before that moment, in RFC 3339
-    #[arg(long, value_parser = policy::instant)]
-    pub due_before: Option<Timestamp>,
-    /// How many at most, 1 to 1000
-    #[arg(long, default_value_t = 100)]
-    pub limit: i32,
-    /// Where the list before ended
-    #[arg(long, default_value = "")]
-    pub page_token: String,
-}
-
-/// What is somebody's, and whose.
-#[derive(Debug, Args)]
-pub struct AttentionAssign {
-    /// The cancellation
-    pub cancellation_id: String,
-    /// The cause, as `attention list` shows it
-    #[arg(long, value_parser = item::cause)]
-    pub cause: AttentionCause,
-    /// The participant, where it is about one
-    #[arg(long, default_value = "")]
-    pub participant: String,
-    /// Whose it is from here on
-    #[arg(long)]
-    pub owner: String,
-    /// By when they should have dealt with it, in RFC 3339
-    #[arg(long, value_parser = policy::instant)]
-    pub due: Timestamp,
-    /// Why; it is kept
-    #[arg(long)]
-    pub reason: String,
-    /// Makes repeating it harmless
-    #[arg(long, default_value = "")]
-    pub request_id: String,
-}
-
-/// Who is to execute once more.
-#[derive(Debug, Args)]
-pub struct Retry {
-    /// The cancellation
-    pub cancellation_id: String,
-    /// The participant
-    #[arg(long)]
-    pub participant: String,
-    /// Why; it is kept
-    #[arg(long)]
-    pub reason: String,
-    /// Makes repeating it harmless
-    #[arg(long, default_value = "")]
-    pub request_id: String,
-}
-
-/// Whose work was done outside.
-#[derive(Debug, Args)]
-pub struct Attest {
-    /// The cancellation
-    pub cancellation_id: String,
-    /// The participant
-    #[arg(long)]
-    pub participant: String,
-    /// Where the evidence is, like a ticket's number; the receipt has it
-    #[arg(long)]
-    pub evidence: String,
-    /// Why; the receipt has it
-    #[arg(long)]
-    pub reason: String,
-    /// Makes repeating it harmless
-    #[arg(long, default_value = "")]
-    pub request_id: String,
 }
 
 /// What to publish again.

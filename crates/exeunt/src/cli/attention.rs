@@ -6,7 +6,7 @@ use tonic::transport::Channel;
 use super::{Failure, Output, Servers, args, calls::shown, columns, parked};
 use crate::{compose::Role, text};
 
-async fn service(servers: &Servers) -> Result<OperationsServiceClient<Channel>, Failure> {
+pub(super) async fn service(servers: &Servers) -> Result<OperationsServiceClient<Channel>, Failure> {
     parked::service(servers.of(Role::Cancellation)?).await
 }
 
@@ -82,6 +82,17 @@ pub async fn attest(servers: &Servers, flags: args::Attest, output: &Output) -> 
         reason: flags.reason,
     };
     let answer = service(servers).await?.attest(request).await?.into_inner();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    Ok(())
+}
+
+pub async fn extend(servers: &Servers, flags: args::Extend, output: &Output) -> Result<(), Failure> {
+    let request = pb::ExtendClockRequest {
+        request_id: flags.request_id,
+        cancellation_id: flags.cancellation_id,
+        reason: flags.reason,
+    };
+    let answer = service(servers).await?.extend_clock(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     Ok(())
 }

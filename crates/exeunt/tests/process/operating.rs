@@ -29,6 +29,26 @@ impl Partner {
         self.publish(&case.0, &[participant::contract::sign(&said, &self.key)]).await;
     }
 
+    /// Gives something to Kim; how it stands then.
+    async fn assign(
+        &self,
+        id: &str,
+        told: &pb::Attention,
+        due_at: Option<prost_types::Timestamp>,
+    ) -> pb::Attention {
+        let assign = ops::AssignAttentionRequest {
+            request_id: "a1".into(),
+            cancellation_id: id.into(),
+            cause: told.cause,
+            participant: told.participant.clone(),
+            owner: "kim".into(),
+            due_at,
+            reason: "on call".into(),
+        };
+        let answer = self.operations().assign_attention(assign).await.unwrap().into_inner();
+        answer.cancellation.unwrap().attention.remove(0)
+    }
+
     /// All that waits, once something does.
     async fn waiting(&self, owner: &str) -> Vec<ops::WaitingForAttention> {
         let request =
@@ -54,18 +74,8 @@ async fn b27_what_failed_is_listed_with_its_owner_and_tried_again_and_attested()
     assert!(told.due_at.is_some());
 
     let due_at = Some(SystemClock.now().plus(Duration::from_secs(3_600)).to_proto());
-    let assign = ops::AssignAttentionRequest {
-        request_id: "a1".into(),
-        cancellation_id: case.0.clone(),
-        cause: told.cause.into(),
-        participant: told.participant.clone(),
-        owner: "kim".into(),
-        due_at,
-        reason: "on call".into(),
-    };
     for _ in 0..2 {
-        let answer = partner.operations().assign_attention(assign.clone()).await.unwrap().into_inner();
-        let told = &answer.cancellation.unwrap().attention[0];
+        let told = partner.assign(&case.0, &told, due_at).await;
         assert_eq!((told.owner.as_str(), told.due_at, told.assigned), ("kim", due_at, true));
     }
     assert_eq!(partner.waiting("kim").await.len(), 1);
@@ -116,5 +126,70 @@ async fn b27_what_failed_is_listed_with_its_owner_and_tried_again_and_attested()
         program(&["--server", &server, "attention", "list", "--cause", "failed", "--output", "json"]);
     let listed: Value = serde_json::from_str(stdout(&listed)).unwrap();
     assert_eq!(listed["waiting"][0]["cancellationId"], other.0.as_str());
+    partner.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b07_a_bulk_retry_tells_all_that_failed_goes_on_by_itself_and_can_be_stopped() {
+    let mut partner = Partner::start().await;
+    let server = partner.app.server.clone();
+    let mut cases = Vec::new();
+    for request_id in ["one", "two", "three"] {
+        let case = partner.request(request_id).await;
+        partner.fails(&case, 1).await;
+        cases.push(case);
+    }
+    eventually(async || (partner.waiting("").await.len() == 3).then_some(())).await;
+    let start = ops::StartBulkRetryRequest {
+        request_id: "b1".into(),
+        filter: Some(ops::AttentionFilter {
+            participant: "partner".into(),
+            ..ops::AttentionFilter::default()
+        }),
+        per_participant_per_minute: 6_000,
+        reason: "the ledger is open again".into(),
+    };
+    let mut operations = partner.operations();
+    let bulk = operations.start_bulk_retry(start.clone()).await.unwrap().into_inner().bulk_retry.unwrap();
+    let again = operations.start_bulk_retry(start).await.unwrap().into_inner().bulk_retry.unwrap();
+    assert_eq!(bulk.bulk_id, again.bulk_id);
+    let request = ops::GetBulkRetryRequest { bulk_id: bulk.bulk_id.clone() };
+    let finished = eventually(async || {
+        let stands = partner.operations().get_bulk_retry(request.clone()).await.unwrap().into_inner();
+        stands.bulk_retry.filter(|bulk| bulk.state() == ops::BulkRetryState::Finished)
+    })
+    .await;
+    assert_eq!((finished.retried, finished.skipped), (3, 0));
+    for case in &cases {
+        let done = Acknowledgement { epoch: 2, ..said(case, 1, Outcome::Done) };
+        partner.publish(&case.0, &[participant::contract::sign(&done, &partner.key)]).await;
+        partner.app.reach(&case.0, pb::State::Completed).await;
+    }
+
+    // One a minute: it is stopped before it has told the second.
+    let mut more = Vec::new();
+    for request_id in ["four", "five"] {
+        let case = partner.request(request_id).await;
+        partner.fails(&case, 1).await;
+        more.push(case);
+    }
+    eventually(async || (partner.waiting("").await.len() == 2).then_some(())).await;
+    let words = ["bulk-retry", "start", "--per-minute", "1", "--reason", "slowly", "--output", "json"];
+    let started = program(&[&["--server", &server][..], &words].concat());
+    let started: Value = serde_json::from_str(stdout(&started)).unwrap();
+    let bulk_id = started["bulkRetry"]["bulkId"].as_str().unwrap().to_owned();
+    let request = ops::GetBulkRetryRequest { bulk_id: bulk_id.clone() };
+    eventually(async || {
+        let stands = partner.operations().get_bulk_retry(request.clone()).await.unwrap().into_inner();
+        stands.bulk_retry.filter(|bulk| bulk.retried == 1)
+    })
+    .await;
+    let stopped = program(&["--server", &server, "bulk-retry", "cancel", &bulk_id, "--reason", "enough"]);
+    assert!(stdout(&stopped).contains("cancelled, 1 told once more, 0 passed over"), "{}", stderr(&stopped));
+    let status = program(&["--server", &server, "bulk-retry", "status", &bulk_id]);
+    assert_eq!(stdout(&status), stdout(&stopped));
+    assert_eq!(partner.waiting("").await.len(), 1);
+    let missing = program(&["--server", &server, "bulk-retry", "status", "blk_none"]);
+    assert_eq!(missing.status.code(), Some(3));
     partner.app.stop().await;
 }

@@ -63,6 +63,12 @@ pub enum Rejection {
     /// That participant has not failed, nor is it late.
     #[error("{0} has not failed and is not late")]
     NotLate(ParticipantName),
+    /// Its clock has no extension, or has had it.
+    #[error("its clock has no extension, or has had it")]
+    NotExtendable,
+    /// The subject cannot be told of an extension in time any more.
+    #[error("it is too late to tell the subject of an extension")]
+    ExtensionTooLate,
     /// Too late to revoke, or to assess again.
     #[error("execution has started")]
     ExecutionStarted,

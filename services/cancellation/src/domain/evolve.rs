@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use types::ParticipantName;
 
 use super::{
-    Answer, Event, Kind, Outcome, attention,
+    Answer, Attestation, Event, Kind, Outcome, attention,
     state::{Case, Confirmation, Phase, Progress, State},
 };
 
@@ -30,6 +30,7 @@ pub fn evolve(state: State, event: Event) -> State {
             receipts: Vec::new(),
             amendment_due: false,
             attention: Vec::new(),
+            extended: false,
             ended_at: None,
             closed_by: None,
             request,
@@ -46,6 +47,7 @@ pub fn evolve(state: State, event: Event) -> State {
             | Event::CooledOff { .. }
             | Event::Drifted { .. }
             | Event::Operated(_)
+            | Event::Extended { .. }
             | Event::Attested(_)
             | Event::AttentionRaised(_)
             | Event::AttentionCleared { .. }
@@ -98,11 +100,8 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
             case.ended_at = Some(at);
         }
         Event::Operated(_) => {}
-        Event::Attested(attested) => {
-            let Some(index) = case.index_of(&attested.participant) else { return case };
-            case.progress[index].attestation = Some(attested);
-            case.amendment_due = case.phase == Phase::Completed;
-        }
+        Event::Extended { due: _, at: _ } => case.extended = true,
+        Event::Attested(attestation) => attested(&mut case, attestation),
         Event::AttentionRaised(raised) => attention::raise(&mut case, raised),
         Event::AttentionCleared { cause, participant, at: _ } => {
             attention::clear(&mut case, cause, participant.as_ref());
@@ -127,6 +126,12 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
         }
     }
     case
+}
+
+fn attested(case: &mut Case, attestation: Arc<Attestation>) {
+    let Some(index) = case.index_of(&attestation.participant) else { return };
+    case.progress[index].attestation = Some(attestation);
+    case.amendment_due = case.phase == Phase::Completed;
 }
 
 fn told(case: &mut Case, kind: Kind, epoch: u32, participants: &[ParticipantName]) {

@@ -54,6 +54,8 @@ pub enum Action {
         /// Where the evidence for it is.
         evidence: String,
     },
+    /// Have the clock of the whole run as long as its rule allows, once.
+    Extend,
 }
 
 /// That a participant's work was done outside, by whom that was attested, and why.
@@ -80,6 +82,7 @@ pub(super) fn operate(case: &Case, operation: Operation) -> Result<Vec<Event>, R
         Action::Reassess => reassess(case)?,
         Action::Retry { participant } => retry(case, participant)?,
         Action::Attest { participant, evidence } => attest(case, participant, evidence, &operation)?,
+        Action::Extend => extend(case, operation.at)?,
     };
     if !effects.is_empty() {
         effects.insert(0, Event::Operated(Arc::new(operation)));
@@ -145,6 +148,21 @@ fn attest(
         events.extend(follow(&after, operation.at));
     }
     Ok(events)
+}
+
+/// The rule's own extension, while there is time to tell the subject of it.
+fn extend(case: &Case, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+    if case.phase.is_ended() {
+        return Err(Rejection::Ended);
+    }
+    let clock = case.request.terms.clock.as_ref().filter(|_| !case.extended);
+    let (Some(due), notice_by) = clock.map_or((None, None), |clock| (clock.extended, clock.notice_by)) else {
+        return Err(Rejection::NotExtendable);
+    };
+    match notice_by {
+        Some(by) if by < at => Err(Rejection::ExtensionTooLate),
+        _ => Ok(vec![Event::Extended { due, at }]),
+    }
 }
 
 /// A participant whose end is missing: it was told to execute, or has taken its success back.

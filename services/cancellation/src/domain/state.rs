@@ -172,6 +172,8 @@ pub struct Case {
     pub receipts: Vec<String>,
     /// Whether a participant has said something since that the newest version does not have.
     pub amendment_due: bool,
+    /// Whether its clock runs as long as its rule allows.
+    pub extended: bool,
     /// What waits for a person.
     pub attention: Vec<Attention>,
     /// When it ended.
@@ -244,7 +246,8 @@ impl Case {
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let clock = self.request.terms.clock.as_ref()?;
-        Some(if clock.pauses { clock.due.plus(self.waited) } else { clock.due })
+        let due = clock.extended.filter(|_| self.extended).unwrap_or(clock.due);
+        Some(if clock.pauses { due.plus(self.waited) } else { due })
     }
 
     pub(super) fn index_of(&self, name: &ParticipantName) -> Option<usize> {

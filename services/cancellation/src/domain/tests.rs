@@ -2,6 +2,7 @@
 
 mod answered;
 mod attention;
+mod bulk;
 mod contradictions;
 mod cooling;
 mod operating;

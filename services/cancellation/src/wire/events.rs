@@ -11,7 +11,7 @@ use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
 use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
 
 use super::{answer, digest, kind, kind_to, signed, state_of, terms};
-use crate::domain::{Case, Entry, Event, Kind, Ladder, Level, Request};
+use crate::domain::{Case, Entry, Event, Kind, Ladder, Level, Request, bulk::BulkEvent};
 
 /// The list in which every cancellation stands.
 pub(crate) const CANCELLATIONS: &str = "cancellation";
@@ -53,6 +53,10 @@ pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
         }),
         Event::Completed { receipt, at: _ } => Encoded::of(&pb::Completed { receipt_jws: receipt.clone() }),
         Event::Operated(operation) => Encoded::of(&super::operations::operated(operation)),
+        Event::Extended { due, at: _ } => Encoded::of(&pb::ClockExtended {
+            due_at: Some(due.to_proto()),
+            notice_by: case.request.terms.clock.as_ref().and_then(|it| it.notice_by).map(Timestamp::to_proto),
+        }),
         Event::Attested(attested) => {
             Encoded::of(&pb::Attested { attestation: Some(super::operations::attestation(attested)) })
         }
@@ -188,6 +192,8 @@ pub(crate) fn instructions(round: &pb::Instructed, at: Timestamp) -> Vec<(String
 pub(crate) enum Decoded {
     /// A cancellation's own fact.
     Case(Event),
+    /// A fact of a bulk retry.
+    Bulk(BulkEvent),
     /// A subject is known.
     SubjectKnown(pb::SubjectKnown),
     /// A subject is closed.
@@ -202,8 +208,8 @@ pub(crate) enum Decoded {
 pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
     let broken = |detail: String| unreadable(&event.kind, event.schema, detail);
     let bytes = || event.payload.clone();
-    let name = event.kind.strip_prefix("exeunt.cancellation.v1.").unwrap_or_default();
     let at = event.at;
+    let name = event.kind.strip_prefix("exeunt.cancellation.v1.").unwrap_or_default();
     let decoded = match name {
         pb::Acknowledged::NAME => acknowledged(bytes()).map_err(broken)?,
         pb::Instructed::NAME => {
@@ -265,7 +271,7 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
             let name = ParticipantName::parse(&known.participant).map_err(|e| broken(e.to_string()))?;
             return Ok(Decoded::ParticipantKey(name, known.jwk_json));
         }
-        _ => super::operations::decode(name, bytes(), at).map_err(broken)?,
+        _ => return super::operations::decode(&event.kind, bytes(), at).map_err(broken),
     };
     Ok(Decoded::Case(decoded))
 }

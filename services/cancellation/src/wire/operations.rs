@@ -7,12 +7,22 @@ use prost::{DecodeError, Message as _, Name as _};
 use proto::cancellation::v1 as pb;
 use types::{ParticipantName, Timestamp};
 
-use super::attention::{cause, from_proto, key_from};
+use super::{
+    Decoded,
+    attention::{cause, from_proto, key_from},
+};
 use crate::domain::{Action, Attestation, Event, Operation};
 
 /// Reads a stored fact of what operators do, of what waits for them, and of amended receipts; what is
 /// wrong with it where it is none.
-pub(super) fn decode(name: &str, payload: Bytes, at: Timestamp) -> Result<Event, String> {
+pub(super) fn decode(kind: &str, payload: Bytes, at: Timestamp) -> Result<Decoded, String> {
+    match kind.strip_prefix("exeunt.cancellation.v1.") {
+        Some(name) => of_case(name, payload, at).map(Decoded::Case),
+        None => super::bulk::decode(kind, payload, at).map(Decoded::Bulk),
+    }
+}
+
+fn of_case(name: &str, payload: Bytes, at: Timestamp) -> Result<Event, String> {
     let wrong = |error: DecodeError| error.to_string();
     let missing = || "a field is missing".to_owned();
     let raised = |told: Option<pb::Attention>| {
@@ -23,6 +33,11 @@ pub(super) fn decode(name: &str, payload: Bytes, at: Timestamp) -> Result<Event,
         pb::Operated::NAME => {
             let operated = pb::Operated::decode(payload).map_err(wrong)?;
             Ok(Event::Operated(Arc::new(operated_from(&operated, at).ok_or_else(missing)?)))
+        }
+        pb::ClockExtended::NAME => {
+            let extended = pb::ClockExtended::decode(payload).map_err(wrong)?;
+            let due = extended.due_at.as_ref().and_then(Timestamp::from_proto);
+            Ok(Event::Extended { due: due.ok_or_else(missing)?, at })
         }
         pb::Attested::NAME => {
             let attested = pb::Attested::decode(payload).map_err(wrong)?;
@@ -58,6 +73,7 @@ pub(super) fn operated(operation: &Operation) -> pb::Operated {
             due_at: Some(due.to_proto()),
             ..told
         },
+        Action::Extend => pb::Operated { action: pb::OperatorAction::Extend.into(), ..told },
         Action::Reassess => pb::Operated { action: pb::OperatorAction::Reassess.into(), ..told },
         Action::Retry { participant } => pb::Operated {
             action: pb::OperatorAction::Retry.into(),
@@ -83,6 +99,7 @@ fn operated_from(told: &pb::Operated, at: Timestamp) -> Option<Operation> {
             Action::Assign { cause, participant, owner: told.owner.as_str().into(), due }
         }
         pb::OperatorAction::Reassess => Action::Reassess,
+        pb::OperatorAction::Extend => Action::Extend,
         pb::OperatorAction::Retry => Action::Retry { participant: participant()? },
         pb::OperatorAction::Attest => {
             Action::Attest { participant: participant()?, evidence: told.evidence.clone() }

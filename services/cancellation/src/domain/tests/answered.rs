@@ -105,6 +105,7 @@ fn commands() -> Vec<(Command, [Comes; 10])> {
             operate(Action::Reassess),
             [Adds, Adds, Adds, Refused, Refused, Refused, Refused, Refused, Refused, Refused],
         ),
+        (operate(Action::Extend), [Refused; 10]),
         (operate(Action::Retry { participant: name("a") }), [Refused; 10]),
         (
             operate(Action::Attest { participant: name("a"), evidence: "T".into() }),
