@@ -202,7 +202,7 @@ async fn a_process_that_starts_while_its_database_is_away_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_come_and_go_under_load_and_each_of_them_works() {
+async fn b28_replicas_come_and_go_under_load_and_each_of_them_works() {
     let _alone = alone().await;
     if !has_engines() {
         return;

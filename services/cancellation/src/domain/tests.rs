@@ -385,7 +385,7 @@ fn changed_facts_bring_the_case_back_to_a_new_quote_and_the_finished_stay_finish
 }
 
 #[test]
-fn the_receipt_is_wanted_only_when_everybody_has_finished_and_is_sealed_once() {
+fn b01_the_receipt_is_wanted_only_when_everybody_has_finished_and_is_sealed_once() {
     let ends =
         |who: &[&str]| who.iter().map(|by| Event::Acknowledged(Arc::new(done(by)))).collect::<Vec<_>>();
     let told = instructed(Kind::Execute, 2, &["b", "c", "d"]);

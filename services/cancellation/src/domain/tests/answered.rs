@@ -127,8 +127,20 @@ fn b10_every_command_is_answered_in_every_state() {
             };
             assert_eq!(answered, expected, "{command:?} in {phase:?}");
         }
-        let opened = matches!(command, Command::Request(_));
-        assert_eq!(decide(&None, command).is_ok(), opened, "only a request is answered before there is one");
+    }
+}
+
+#[test]
+fn b23_one_command_is_the_only_way_in_and_it_tells_everybody_on_the_roster() {
+    for (command, _) in commands() {
+        let opens = matches!(command, Command::Request(_));
+        match decide(&None, command) {
+            Ok(events) => {
+                let told = instructed(Kind::Assess, 1, &["a", "b", "c", "d"]);
+                assert!(opens && events.contains(&told), "{events:?}");
+            }
+            Err(refused) => assert_eq!((opens, refused), (false, Rejection::Unknown)),
+        }
     }
 }
 
