@@ -2,6 +2,7 @@
 //! in this process, on embedded storage in a temporary directory, or against servers that run.
 
 mod follow;
+mod hold;
 mod live;
 mod play;
 mod revoke;

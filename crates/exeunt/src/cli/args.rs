@@ -189,6 +189,8 @@ pub enum Scenario {
     Leave,
     /// A user in Germany confirms, thinks again, and stays
     Revoke,
+    /// A user's chats are held for a court while the account closes, until it lets them go
+    Hold,
 }
 
 /// Who is to be known.

@@ -38,7 +38,7 @@ pub(super) struct Play<'a> {
     pub(super) services: Services,
     pub(super) story: &'a Story,
     messages: PathBuf,
-    reached: &'a mut Reached,
+    pub(super) reached: &'a mut Reached,
 }
 
 impl<'a> Play<'a> {
@@ -55,6 +55,7 @@ impl<'a> Play<'a> {
         match scenario {
             Scenario::Leave => self.leave().await,
             Scenario::Revoke => self.think_again().await,
+            Scenario::Hold => self.leave_under_a_hold().await,
         }
     }
 
@@ -240,7 +241,7 @@ six data sets: transactions, identity documents, profile, marketing, chats, chat
     }
 
     /// The receipt, verified with public keys and nothing else.
-    async fn prove(&mut self, cancellation_id: &str) -> Result<(), Failure> {
+    pub(super) async fn prove(&mut self, cancellation_id: &str) -> Result<(), Failure> {
         self.story.step("The receipt proves it, to anybody, without asking us");
         let request = pb::GetReceiptRequest { cancellation_id: cancellation_id.into(), ..Default::default() };
         let answer = self.services.cancellation.get_receipt(request).await?.into_inner();

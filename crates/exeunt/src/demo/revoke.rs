@@ -22,9 +22,12 @@ impl Play<'_> {
         let confirmed = self.confirm(&quoted, token).await?;
         self.story.step("Nothing is done yet: in the European Union they have seven days to think again");
         let frozen = |it: &pb::Cancellation| {
-            let told = it.participants.iter().filter(|one| one.acknowledged_at.is_some());
-            it.state() == pb::State::CoolingOff
-                && told.filter(|one| one.state() == pb::ParticipantState::Frozen).count() > 0
+            let froze = |name: &str| {
+                it.participants
+                    .iter()
+                    .any(|one| one.name == name && one.state() == pb::ParticipantState::Frozen)
+            };
+            it.state() == pb::State::CoolingOff && froze("subscription") && froze("identity")
         };
         let cooling = self.wait(&mut follow, "thought over", frozen).await?;
         self.story.tell(&format!(
@@ -33,12 +36,14 @@ impl Play<'_> {
             text::moment(cooling.cooling_off_until.as_ref())
         ));
         self.story.tell(&text::participants(&cooling));
+        self.sign_in(&subject_id, identity::Standing::Frozen).await?;
         self.revoke(confirmed.case_token).await?;
         let revoked = |it: &pb::Cancellation| it.state() == pb::State::Revoked;
         let revoked = self.wait(&mut follow, "revoked", revoked).await?;
         self.story.tell(&text::participants(&revoked));
         let stuck = |one: &pb::Participant| one.state() == pb::ParticipantState::NotUndone;
         expect(!revoked.participants.iter().any(stuck), "everything should have been taken back")?;
+        self.sign_in(&subject_id, identity::Standing::Active).await?;
         self.story.tell(&format!("revoked at {}", text::moment(revoked.ended_at.as_ref())));
         Ok(())
     }
@@ -46,13 +51,8 @@ impl Play<'_> {
     async fn furnish_in_germany(&mut self) -> Result<String, Failure> {
         self.story.step("A user in Germany has");
         let address = identity::contact::Address::Email("user@example.com".into());
-        let request = identity::RegisterSubjectRequest {
-            region: "DE".into(),
-            edition: Edition::International.into(),
-            contacts: vec![identity::Contact { address: Some(address) }],
-            ..identity::RegisterSubjectRequest::default()
-        };
-        let subject_id = self.services.identity.register_subject(request).await?.into_inner().subject_id;
+        let services = &mut self.services;
+        let subject_id = setting::register(services, "DE", Edition::International, vec![address]).await?;
         let price = Money { currency_code: "EUR".into(), minor_units: 999 };
         let request = subscription::RecordSubscriptionRequest {
             subject_id: subject_id.clone(),
@@ -71,6 +71,15 @@ impl Play<'_> {
         self.services.subscription.record_subscription(request).await?;
         self.story.tell("a music subscription of EUR 9.99 a month, which we charge");
         Ok(subject_id)
+    }
+
+    /// What an app is told that asks whether they may sign in.
+    async fn sign_in(&mut self, subject_id: &str, wanted: identity::Standing) -> Result<(), Failure> {
+        let request = identity::CheckSignInRequest { subject_id: subject_id.into() };
+        let answer = self.services.identity.check_sign_in(request).await?.into_inner();
+        self.story
+            .tell(&format!("CheckSignIn → {}", text::word(answer.standing().as_str_name(), "STANDING_")));
+        expect(answer.standing() == wanted, "signing in should be suspended while they may think again, only")
     }
 
     /// Signing in is frozen by now, so they follow the link in their mail: it carries a token that

@@ -47,19 +47,37 @@ pub(super) fn days_ago(days: i64) -> Option<prost_types::Timestamp> {
     Some(Timestamp::from_micros(now().as_micros() - days * 86_400_000_000).to_proto())
 }
 
+/// Somebody in China who has nothing but data.
+pub(super) async fn with_data(services: &mut Services) -> Result<String, Failure> {
+    let address = identity::contact::Address::Email("user@example.com".into());
+    let subject_id = register(services, "CN", Edition::Domestic, vec![address]).await?;
+    record_data_sets(services, &subject_id).await?;
+    Ok(subject_id)
+}
+
+/// Somebody who is known now.
+pub(super) async fn register(
+    services: &mut Services,
+    region: &str,
+    edition: Edition,
+    contacts: Vec<identity::contact::Address>,
+) -> Result<String, Failure> {
+    let request = identity::RegisterSubjectRequest {
+        region: region.into(),
+        edition: edition.into(),
+        contacts: contacts.into_iter().map(|address| identity::Contact { address: Some(address) }).collect(),
+        ..identity::RegisterSubjectRequest::default()
+    };
+    Ok(services.identity.register_subject(request).await?.into_inner().subject_id)
+}
+
 /// Records everything.
 pub(super) async fn furnish(services: &mut Services) -> Result<Setting, Failure> {
     let contacts = [
         identity::contact::Address::Sms("+8613812345678".into()),
         identity::contact::Address::Email("user@example.com".into()),
     ];
-    let request = identity::RegisterSubjectRequest {
-        region: "CN".into(),
-        edition: Edition::Domestic.into(),
-        contacts: contacts.map(|address| identity::Contact { address: Some(address) }).into(),
-        ..identity::RegisterSubjectRequest::default()
-    };
-    let subject_id = services.identity.register_subject(request).await?.into_inner().subject_id;
+    let subject_id = register(services, "CN", Edition::Domestic, contacts.into()).await?;
     let mut setting = Setting { subject_id, ..Setting::default() };
     record_wallet(services, &setting.subject_id).await?;
     record_credit(services, &mut setting).await?;
