@@ -227,7 +227,11 @@ async fn nobody_writes_for_a_closed_subject(client: &Client, subject_id: &str) {
     let data = ret::RecordDataSetRequest {
         subject_id: subject(),
         system: "crm".into(),
-        controller: Some(ret::Controller { name: "Wallet".into(), jurisdiction: "CN".into() }),
+        controller: Some(ret::Controller {
+            name: "Wallet".into(),
+            jurisdiction: "CN".into(),
+            ..Default::default()
+        }),
         category: ret::DataCategory::Profile.into(),
         last_event_at: now(),
         ..Default::default()

@@ -75,7 +75,11 @@ pub async fn settle_in(client: &Client, n: usize) -> String {
             request_id: id("data"),
             subject_id: subject_id.clone(),
             system: "profiles".into(),
-            controller: Some(ret::Controller { name: "Wallet".into(), jurisdiction: "CN".into() }),
+            controller: Some(ret::Controller {
+                name: "Wallet".into(),
+                jurisdiction: "CN".into(),
+                ..Default::default()
+            }),
             category: ret::DataCategory::Profile.into(),
             last_event_at: now,
             ..Default::default()

@@ -83,6 +83,9 @@ pub enum StartError {
     /// The roster is wrong.
     #[error("the roster cannot be used")]
     Roster(#[from] RosterError),
+    /// Services of this process have personal data, and the roster leaves them out.
+    #[error("{} have personal data and take no part in the roster's scope whole_account: nobody would erase it", .0.join(", "))]
+    LeftOut(Vec<String>),
     /// The policy packs cannot be used.
     #[error("the policy packs cannot be used")]
     Packs(#[from] PacksError),
@@ -227,6 +230,11 @@ pub async fn start(config: Config, overrides: Overrides) -> Result<Running, Star
         return Err(StartError::LogOfOneProcess(roles));
     }
     let roster = roster(config.roster.as_deref())?;
+    let holders = roles.iter().filter(|role| **role != Role::Cancellation).map(|role| role.name());
+    let left_out = roster.left_out(holders);
+    if !left_out.is_empty() {
+        return Err(StartError::LeftOut(left_out.into_iter().map(Into::into).collect()));
+    }
     let packs = packs(config.policy.as_deref(), &config.cooling_off)?;
     let lock = DataDirLock::acquire(&config.data_dir)?;
     let (address, grace) = (config.listen, config.shutdown_grace);

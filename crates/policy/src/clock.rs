@@ -1,12 +1,9 @@
 //! Clocks: by when something must have happened, and how that was counted.
 
-use jiff::{
-    civil::{Date, Time},
-    tz::TimeZone,
-};
+use jiff::{civil::Date, tz::TimeZone};
 use types::Timestamp;
 
-use crate::{Authority, Calendar, Period, calendar::Day};
+use crate::{Authority, Calendar, Period, calendar::Day, period};
 
 /// One clock: every rule that sets it. The strictest wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,10 +240,7 @@ impl Count<'_> {
 
     /// The first instant of a day.
     fn beginning(&self, day: Date) -> Timestamp {
-        let midnight = day.to_datetime(Time::midnight()).to_zoned(self.place.zone.clone());
-        midnight.map_or(Timestamp::from_micros(i64::MAX), |at| {
-            Timestamp::from_micros(at.timestamp().as_microsecond())
-        })
+        period::beginning(self.place.zone, day)
     }
 
     /// The end of a day, which is the first instant of the next.

@@ -1,6 +1,6 @@
 //! What a pack says of a scope, rule by rule, each with its source.
 
-use crate::{Authority, ClockRule, Gates, Pack, ScopeRules};
+use crate::{Authority, Category, ClockRule, Gates, Pack, ScopeRules};
 
 /// One thing that applies, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,11 @@ impl Pack {
             drift.money_minor_units_max, drift.days_max
         );
         add("changed facts".into(), says, &drift.authority);
+        for category in Category::ALL {
+            for rule in self.retention.of(category) {
+                add(format!("retention {}", category.name()), rule.to_string(), &rule.authority);
+            }
+        }
         Some(all)
     }
 }

@@ -1,5 +1,5 @@
-//! The rules of jurisdictions as data: packs of clocks, gates, cooling-off, notices, refunds and
-//! re-registration, and the calendars by which they count.
+//! The rules of jurisdictions as data: packs of clocks, gates, cooling-off, notices, refunds,
+//! re-registration and retention, and the calendars by which they count.
 //!
 //! Pure: files come in as text, instants as values. A fault in a pack is found when it is read, with every
 //! other one.
@@ -12,6 +12,7 @@ mod pack;
 mod packs;
 mod period;
 mod read;
+mod retention;
 
 pub use calendar::Calendar;
 pub use clock::{Clock, ClockRule, Pause, Reckoning, Step};
@@ -23,3 +24,7 @@ pub use pack::{
 };
 pub use packs::{Files, Packs};
 pub use period::Period;
+pub use retention::{
+    Anchor, Category, ControllerClass, DataFacts, Retention, RetentionAction, RetentionRule, Ruling, Term,
+    is_ground,
+};

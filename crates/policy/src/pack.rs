@@ -7,7 +7,7 @@ use serde::Deserialize;
 use types::Timestamp;
 
 use crate::{
-    Calendar, Clock, ClockRule, Period,
+    Calendar, Clock, ClockRule, Period, Retention,
     clock::{Pause, Place, Reckoning},
 };
 
@@ -221,6 +221,10 @@ pub struct Pack {
     pub re_registration: ReRegistration,
     /// What is accepted anew.
     pub drift: Drift,
+    /// What becomes of personal data, by its category.
+    pub retention: Retention,
+    /// The zones of regions that have one of their own.
+    pub(crate) zones: BTreeMap<String, TimeZone>,
     pub(crate) time_zone: TimeZone,
     pub(crate) calendar: Calendar,
 }

@@ -7,7 +7,10 @@ use serde::Deserialize;
 
 use crate::{
     Authority, Calendar, Clock, ClockRule, CoolingOff, Drift, Fault, Gates, Notice, Offer, Pack, Period,
-    PolicyError, ReRegistration, Refunds, ScopeRules, pack::OTHER, read::Reader,
+    PolicyError, ReRegistration, Refunds, ScopeRules, Tier,
+    pack::OTHER,
+    read::Reader,
+    retention::{self, WrittenRetention},
 };
 
 /// How many packs may extend each other in a row.
@@ -38,7 +41,7 @@ impl Files {
     #[must_use]
     pub fn built_in() -> Self {
         Self {
-            packs: files!("packs", "default", "cn", "eu", "de", "gb", "us-ca"),
+            packs: files!("packs", "default", "cn", "eu", "be", "de", "gb", "us-ca"),
             calendars: files!("calendars", "none", "cn", "eu", "de", "gb", "us"),
         }
     }
@@ -162,6 +165,9 @@ struct Written {
     #[serde(default)]
     regions: Vec<String>,
     zone: Option<String>,
+    /// Of regions that have one of their own.
+    #[serde(default)]
+    zones: BTreeMap<String, String>,
     calendar: Option<String>,
     #[serde(default)]
     clocks: BTreeMap<String, WrittenClock>,
@@ -172,6 +178,9 @@ struct Written {
     refunds: Option<WrittenRefunds>,
     re_registration: Option<WrittenReRegistration>,
     drift: Option<Drift>,
+    keeps_by: Option<Tier>,
+    #[serde(default)]
+    retention: BTreeMap<String, WrittenRetention>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -281,12 +290,15 @@ impl Written {
             refunds: self.refunds.or_else(|| below.refunds.clone()),
             re_registration: self.re_registration.or_else(|| below.re_registration.clone()),
             drift: self.drift.or_else(|| below.drift.clone()),
+            keeps_by: self.keeps_by.or(below.keeps_by),
+            retention: both(self.retention, &below.retention),
             ..self
         }
     }
 
     fn pack(self, reader: &mut Reader<'_>, id: &str, calendars: &BTreeMap<&str, Calendar>) -> Option<Pack> {
-        let zone = self.zone.as_deref().and_then(|zone| zone_of(reader, zone));
+        let zone = self.zone.as_deref().and_then(|zone| zone_of(reader, "zone", zone));
+        let zones = each(self.zones, |region, zone| zone_of(reader, &format!("zones.{region}"), &zone));
         if self.zone.is_none() {
             reader.fault("zone", "is missing, here and in what this extends");
         }
@@ -310,6 +322,8 @@ impl Written {
             let WrittenReRegistration { allowed, refused_for, authority, .. } = it;
             Some(ReRegistration { allowed, wait, refused_for, authority })
         });
+        let keeps_by = self.keeps_by.unwrap_or(Tier::Policy);
+        let retention = retention::read(reader, self.retention, keeps_by);
         for (name, missing) in [
             ("refunds", refunds.is_none()),
             ("re_registration", re_registration.is_none()),
@@ -331,6 +345,8 @@ impl Written {
             refunds: refunds?,
             re_registration: re_registration?,
             drift: self.drift?,
+            retention,
+            zones,
             time_zone: zone?,
             calendar: calendar?,
         })
@@ -346,9 +362,9 @@ fn each<W, T>(
 }
 
 /// The zones built into the program, so that every machine counts alike.
-fn zone_of(reader: &mut Reader<'_>, name: &str) -> Option<TimeZone> {
+fn zone_of(reader: &mut Reader<'_>, at: &str, name: &str) -> Option<TimeZone> {
     let zone = TimeZoneDatabase::bundled().get(name);
-    zone.map_err(|_| reader.fault("zone", &format!("there is no zone `{name}`"))).ok()
+    zone.map_err(|_| reader.fault(at, &format!("there is no zone `{name}`"))).ok()
 }
 
 impl WrittenClock {

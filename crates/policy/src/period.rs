@@ -2,7 +2,12 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use jiff::{Span, civil::Date};
+use jiff::{
+    Span,
+    civil::{Date, Time},
+    tz::TimeZone,
+};
+use types::Timestamp;
 
 /// A length of time as laws have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,13 +65,39 @@ impl Period {
         }
     }
 
+    /// For people: `10 years`, `1 year and 6 months`.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let Self::Civil { years, months, days } = self else { return self.to_string() };
+        let parts = [(years, "year"), (months, "month"), (days, "day")];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let words =
+            parts.map(|(count, unit)| format!("{count} {unit}{}", if *count == 1 { "" } else { "s" }));
+        words.collect::<Vec<_>>().join(" and ")
+    }
+
     /// The day on which civil time ends, or began when it is counted back. `None` for what is not civil time,
     /// or beyond the calendar.
     pub(crate) fn counted(self, day: Date, back: bool) -> Option<Date> {
         let Self::Civil { years, months, days } = self else { return None };
-        let span = Span::new().years(i64::from(years)).months(i64::from(months)).days(i64::from(days));
+        let span = Span::new().try_years(years).ok()?.try_months(months).ok()?.try_days(days).ok()?;
         if back { day.checked_sub(span).ok() } else { day.checked_add(span).ok() }
     }
+}
+
+/// The first instant, in the zone, of the day that civil time from an instant reaches. A day that its
+/// month lacks is the month's last; the end of the calendar is not passed.
+pub(crate) fn end(zone: &TimeZone, start: Timestamp, period: Period) -> Timestamp {
+    let day = start.to_jiff().to_zoned(zone.clone()).date();
+    beginning(zone, period.counted(day, false).unwrap_or(Date::MAX))
+}
+
+/// The first instant of a day.
+pub(crate) fn beginning(zone: &TimeZone, day: Date) -> Timestamp {
+    let midnight = day.to_datetime(Time::midnight()).to_zoned(zone.clone());
+    midnight.map_or(Timestamp::from_micros(i64::MAX), |at| {
+        Timestamp::from_micros(at.timestamp().as_microsecond())
+    })
 }
 
 impl FromStr for Period {
@@ -172,5 +203,54 @@ mod tests {
         assert_eq!(period("P1M").and(period("P2M")).unwrap(), period("P3M"));
         assert_eq!(period("PT1H").and(period("PT1H")).unwrap(), period("PT2H"));
         assert!(period("P1M").and(period("15 working days")).is_err());
+    }
+
+    #[test]
+    fn periods_read_as_people_say_them() {
+        let words = |text: &str| text.parse::<Period>().unwrap().in_words();
+        assert_eq!(words("P10Y"), "10 years");
+        assert_eq!(words("P1Y6M"), "1 year and 6 months");
+        assert_eq!(words("P90D"), "90 days");
+        assert_eq!(words("15 working days"), "15 working days");
+    }
+
+    #[track_caller]
+    fn check_end(zone: &str, start: &str, period: &str, expected: &str) {
+        let zone = jiff::tz::TimeZoneDatabase::bundled().get(zone).unwrap();
+        let end = end(&zone, Timestamp::parse(start).unwrap(), period.parse().unwrap());
+        assert_eq!(end.to_string(), expected);
+    }
+
+    #[test]
+    fn civil_time_ends_at_the_zones_midnight() {
+        check_end("Asia/Shanghai", "2026-11-21T03:00:00Z", "P10Y", "2036-11-20T16:00:00Z");
+        check_end("Europe/London", "2026-12-01T12:00:00Z", "P5Y", "2031-12-01T00:00:00Z");
+        check_end("America/Los_Angeles", "2026-12-01T12:00:00Z", "P5Y", "2031-12-01T08:00:00Z");
+    }
+
+    #[test]
+    fn the_day_is_the_zones_day_and_every_instant_of_it_gives_the_same_end() {
+        check_end("Asia/Shanghai", "2026-11-20T15:59:59.999999Z", "P10Y", "2036-11-19T16:00:00Z");
+        for start in ["2026-11-20T16:00:00Z", "2026-11-20T16:30:00Z", "2026-11-21T15:59:59Z"] {
+            check_end("Asia/Shanghai", start, "P10Y", "2036-11-20T16:00:00Z");
+        }
+        check_end("America/Los_Angeles", "2026-12-02T07:59:59Z", "P5Y", "2031-12-01T08:00:00Z");
+    }
+
+    #[test]
+    fn a_day_that_its_month_lacks_is_the_last_of_it() {
+        check_end("Asia/Shanghai", "2024-02-29T04:00:00Z", "P10Y", "2034-02-27T16:00:00Z");
+        check_end("Asia/Shanghai", "2024-02-29T04:00:00Z", "P4Y", "2028-02-28T16:00:00Z");
+        check_end("Asia/Shanghai", "2026-08-31T04:00:00Z", "P6M", "2027-02-27T16:00:00Z");
+    }
+
+    #[test]
+    fn summer_time_moves_the_instant_but_not_the_day() {
+        check_end("Europe/Berlin", "2026-01-15T12:00:00Z", "P6M", "2026-07-14T22:00:00Z");
+    }
+
+    #[test]
+    fn the_end_of_time_is_not_passed() {
+        check_end("Asia/Shanghai", "9999-01-01T00:00:00Z", "P60000Y", "9999-12-30T16:00:00Z");
     }
 }

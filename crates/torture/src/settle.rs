@@ -108,7 +108,11 @@ async fn data_set(client: &Client, subject_id: &str, request_id: &str) -> Result
         request_id: request_id.to_owned(),
         subject_id: subject_id.to_owned(),
         system: "profiles".into(),
-        controller: Some(ret::Controller { name: "Wallet".into(), jurisdiction: "CN".into() }),
+        controller: Some(ret::Controller {
+            name: "Wallet".into(),
+            jurisdiction: "CN".into(),
+            ..Default::default()
+        }),
         category: ret::DataCategory::Profile.into(),
         last_event_at: Some(SystemClock.now().to_proto()),
         ..Default::default()

@@ -1,5 +1,7 @@
 //! The roster file: who must acknowledge what. Read and checked at start, every fault named at once.
 
+mod holders;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -10,6 +12,7 @@ use serde::Deserialize;
 use types::{ItemKind, ParticipantName, Scope};
 
 use crate::domain::{Entry, Ladder};
+use holders::Holder;
 
 /// The roster that stands where nothing else is configured.
 pub const DEFAULT: &str = include_str!("../roster.toml");
@@ -40,6 +43,8 @@ struct File {
     scopes: BTreeMap<String, ScopeRule>,
     #[serde(default)]
     participant: Vec<Row>,
+    #[serde(default)]
+    holder: Vec<Holder>,
 }
 
 /// What a roster file may build on.
@@ -67,7 +72,9 @@ impl File {
         let kept = |row: &Row| self.participant.iter().all(|own| own.name != row.name);
         let mut participant: Vec<Row> = base.participant.into_iter().filter(kept).collect();
         participant.extend(self.participant);
-        Self { extends: None, attention: self.attention.or(base.attention), scopes, participant }
+        let holder = base.holder.into_iter().chain(self.holder).collect();
+        let attention = self.attention.or(base.attention);
+        Self { extends: None, attention, scopes, participant, holder }
     }
 }
 
@@ -183,6 +190,7 @@ impl Roster {
         }
         check_order(&members, &mut faults);
         let ladder = file.attention.unwrap_or_default().ladder(&mut faults);
+        holders::check(&file.holder, &members, &mut faults);
         if !faults.is_empty() {
             return Err(RosterError::Faults(faults));
         }
@@ -216,6 +224,16 @@ impl Roster {
     #[must_use]
     pub fn ladder(&self) -> &Ladder {
         &self.ladder
+    }
+
+    /// Of these holders of personal data, those that take no part when a whole account ends: nobody
+    /// would erase what they have. None where the file has no such scope, for then none ends.
+    #[must_use]
+    pub fn left_out<'a>(&self, holders: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+        if !self.scopes.contains_key(WHOLE_ACCOUNT) {
+            return Vec::new();
+        }
+        holders.into_iter().filter(|name| !holders::takes_part(&self.members, name)).collect()
     }
 
     /// Everybody.

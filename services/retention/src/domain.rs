@@ -1,14 +1,13 @@
 //! The data sets of one subject, as pure rules: what is there, and what was erased, anonymised or
-//! restricted. What the law says of them is in [`rules`], what keeps them from going in [`holds`], and
+//! restricted. What the law says of them is in the packs, what keeps them from going in [`holds`], and
 //! how they go in [`erasure`]; dates arrive as values.
 
 mod erasure;
 mod holds;
-mod rules;
 
 pub use erasure::{OpenCases, Suspension, drop_suspended, expire, let_evidence_go, resume, treat};
 pub use holds::{End, HOLDS_MAX, Hold, HoldId, NewHold, Reach, Release, expire_hold, free_at};
-pub use rules::{Action, Category, Controller, Period, Rule, Rules, Start, Table, Term};
+pub use policy::{Category, ControllerClass};
 use types::{CancellationId, SubjectId, Timestamp};
 
 /// How many data sets of one subject may be held at the same time. An assessment names each of them,
@@ -19,6 +18,26 @@ types::minted_id!(
     /// A data set's id.
     DataSetId, "dat"
 );
+
+/// Who answers for a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// Its name.
+    pub name: String,
+    /// Under which law it stands, ISO 3166-1 alpha-2.
+    pub jurisdiction: String,
+    /// Under which licence it works; `None` while nobody told.
+    pub class: Option<ControllerClass>,
+}
+
+/// The rule that decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Basis {
+    /// Its id; empty where it was decided before rules had ids.
+    pub rule: String,
+    /// Law and article.
+    pub source: String,
+}
 
 /// What goes when a data set is erased or anonymised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +53,8 @@ pub struct Content {
 pub struct Restriction {
     /// The only ground on which it may be read.
     pub ground: String,
-    /// Law and article.
-    pub source: String,
+    /// The rule that says so.
+    pub basis: Basis,
     /// Until when; `None` while nobody can say.
     pub until: Option<Timestamp>,
     /// The cancellation that restricted it.
@@ -47,10 +66,12 @@ pub struct Restriction {
 /// Why a data set is gone, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
-    /// Law and article.
-    pub source: String,
+    /// The rule that says so.
+    pub basis: Basis,
     /// Since when.
     pub since: Timestamp,
+    /// Where it went because a date came: until when it was restricted.
+    pub due: Option<Timestamp>,
 }
 
 /// What is left of a data set. Only what is held or restricted has content.
@@ -158,8 +179,8 @@ pub struct Treated {
     pub id: DataSetId,
     /// What becomes of it.
     pub treatment: Treatment,
-    /// Law and article.
-    pub source: String,
+    /// The rule that says so.
+    pub basis: Basis,
 }
 
 /// What has happened to a subject's data sets.

@@ -1,13 +1,11 @@
 //! Retention: whose personal data is where, and what becomes of it when an account closes.
 //!
-//! It owns the data sets of every subject and the table that says what is erased, anonymised or
-//! restricted, by the law of each data set's controller. It must not know who coordinates, nor what
-//! other services have: of their data it knows what they recorded here.
+//! It owns the data sets of every subject and the holds over them, and erases, anonymises or restricts
+//! them as the packs say, by the law of each data set's controller. It must not know who coordinates,
+//! nor what other services have: of their data it knows what they recorded here.
 
-pub mod calendar;
 pub mod domain;
 pub mod participant;
-pub mod table;
 pub mod wire;
 
 mod error;
@@ -17,16 +15,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use ::participant::{Accounts, RunError, Runtime};
+use ::participant::{Accounts, RunError, Runtime, StartError};
 use keys::Secret;
 use messaging::ConsumerHandle;
+use policy::Packs;
 use proto::retention::v1::retention_service_server::RetentionServiceServer;
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
 pub use grpc::Api;
 pub use participant::Retention;
-pub use table::TableError;
 
 /// What the service runs on.
 pub struct Options {
@@ -34,19 +32,8 @@ pub struct Options {
     pub participant: ::participant::Options,
     /// The key of requests' digests.
     pub secret: Arc<Secret>,
-    /// The retention table, as the content of its file; `None`: the one that is built in.
-    pub table: Option<String>,
-}
-
-/// The service cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Its table is wrong.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// The participant behind it cannot start.
-    #[error(transparent)]
-    Participant(#[from] ::participant::StartError),
+    /// What the law of jurisdictions says of data.
+    pub packs: Arc<Packs>,
 }
 
 /// The service, ready to run.
@@ -55,13 +42,12 @@ pub struct Service {
     secret: Arc<Secret>,
 }
 
-/// Reads the table and joins up the parts.
+/// Joins up the parts.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn build(options: Options) -> Result<Service, StartError> {
-    let table = table::read(options.table.as_deref().unwrap_or(table::DEFAULT))?;
-    let participant = Arc::new(Retention::new(table));
+    let participant = Arc::new(Retention::new(options.packs));
     let runtime = Runtime::new(participant, options.participant, true).await?;
     Ok(Service { runtime, secret: options.secret })
 }

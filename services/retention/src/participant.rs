@@ -1,18 +1,18 @@
-//! Instructions in, acknowledgements out: the table's rules over one subject's data sets.
+//! Instructions in, acknowledgements out: the packs' rules over one subject's data sets.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use messaging::Unreadable;
 use participant::{Account, Answer, Assessed, Case, Encoded, Participant, Phase, Step, TimerWish};
+use policy::{DataFacts, Pack, Packs, Period, RetentionAction};
 use proto::participant::v1 as pb;
 use types::{Item, ItemKind, ParticipantName, Scope, Timestamp};
 
 use crate::{
-    calendar,
     domain::{
-        self, Action, Category, DataSet, DataSetId, Event, HoldId, Holding, OpenCases, Start, State, Table,
-        Term, Treated, Treatment,
+        self, Basis, Category, DataSet, DataSetId, Event, HoldId, Holding, OpenCases, State, Treated,
+        Treatment,
     },
     wire,
 };
@@ -33,20 +33,20 @@ const LEGAL_HOLD: &str = "LEGAL_HOLD";
 /// nobody.
 const UNCONFIRMED: Duration = Duration::from_hours(90 * 24);
 
-/// The participant: a table, applied.
+/// The participant: the packs' rules, applied.
 pub struct Retention {
     name: ParticipantName,
-    table: Table,
+    packs: Arc<Packs>,
 }
 
 /// What becomes of one data set, and what is told of it.
 struct Planned<'a> {
     set: &'a DataSet,
     treated: Treated,
-    /// The zone of its dates.
-    zone: &'a str,
-    /// The term that runs only from the end of the account, while that is still open.
-    from_closure: Option<Term>,
+    /// The pack whose rules these are.
+    pack: &'a Pack,
+    /// For how long it is kept from the end of the account, while that is still open.
+    from_closure: Option<Period>,
 }
 
 /// What a case asks for.
@@ -56,10 +56,10 @@ enum Asked {
 }
 
 impl Retention {
-    /// The participant that follows that table.
+    /// The participant that follows those packs.
     #[must_use]
-    pub fn new(table: Table) -> Self {
-        Self { name: ParticipantName::parse(NAME).expect("a constant of the right form"), table }
+    pub fn new(packs: Arc<Packs>) -> Self {
+        Self { name: ParticipantName::parse(NAME).expect("a constant of the right form"), packs }
     }
 
     /// What becomes of each data set that the case concerns, in the order in which they were
@@ -76,36 +76,28 @@ impl Retention {
     }
 
     fn plan_one<'a>(&'a self, case: &Case, set: &'a DataSet) -> Option<Planned<'a>> {
-        let last_event_at = set.content()?.last_event_at;
-        let rules = self.table.of(&set.controller);
-        let rule = rules.of(set.category);
-        let zone = rules.zone.as_str();
-        let mut from_closure = None;
-        let treatment = match &rule.action {
-            Action::Erase => Treatment::Erase,
-            Action::Anonymise => Treatment::Anonymise,
-            Action::Restrict { ground, term } => {
-                let start = match term.map(|term| term.start) {
-                    Some(Start::LastEvent) => Some(last_event_at),
-                    Some(Start::AccountClosed) if case.scope == Scope::WholeAccount => Some(case.assessed_at),
-                    Some(Start::AccountClosed) => {
-                        from_closure = *term;
-                        None
-                    }
-                    None => None,
-                };
-                let until = term.zip(start).map(|(term, start)| {
-                    let end = calendar::end(zone, start, term.period);
-                    term.longest.map_or(end, |longest| end.min(calendar::end(zone, last_event_at, longest)))
-                });
-                match until {
-                    Some(until) if until <= case.assessed_at => Treatment::Erase,
-                    until => Treatment::Restrict { ground: ground.clone(), until },
-                }
+        let closes = case.scope == Scope::WholeAccount;
+        let facts = DataFacts {
+            category: set.category,
+            jurisdiction: &set.controller.jurisdiction,
+            class: set.controller.class,
+            last_event_at: set.content()?.last_event_at,
+            account_closed_at: closes.then_some(case.assessed_at),
+        };
+        let pack = self.packs.of_region(facts.jurisdiction)?;
+        let ruling = pack.retain(&facts)?;
+        let treatment = match (&ruling.rule.action, ruling.until) {
+            (RetentionAction::Erase, _) => Treatment::Erase,
+            (RetentionAction::Anonymise, _) => Treatment::Anonymise,
+            // What need not be kept any more goes.
+            (RetentionAction::Restrict { .. }, Some(until)) if until <= case.assessed_at => Treatment::Erase,
+            (RetentionAction::Restrict { ground, .. }, until) => {
+                Treatment::Restrict { ground: ground.clone(), until }
             }
         };
-        let treated = Treated { id: set.id.clone(), treatment, source: rule.source.clone() };
-        Some(Planned { set, treated, zone, from_closure })
+        let (rule, source) = (ruling.rule.id.clone(), ruling.rule.authority.source.clone());
+        let treated = Treated { id: set.id.clone(), treatment, basis: Basis { rule, source } };
+        Some(Planned { set, treated, pack, from_closure: ruling.from_closure })
     }
 }
 
@@ -156,11 +148,11 @@ impl Planned<'_> {
 
     fn kept(&self) -> Option<pb::Kept> {
         let Treatment::Restrict { ground, until } = &self.treated.treatment else { return None };
-        Some(kept(self.set, ground, &self.treated.source, *until))
+        Some(kept(self.set, ground, &self.treated.basis.source, *until))
     }
 
     fn item(&self) -> pb::QuoteItem {
-        let (who, source) = (&self.set.controller.name, &self.treated.source);
+        let (who, source) = (&self.set.controller.name, &self.treated.basis.source);
         let (kind, code, text) = match &self.treated.treatment {
             Treatment::Erase | Treatment::Anonymise if self.set.category == Category::OnDeviceCache => (
                 pb::QuoteItemKind::SubjectAction,
@@ -178,8 +170,11 @@ impl Planned<'_> {
             ),
             Treatment::Restrict { ground, until } => {
                 let how_long = match (until, self.from_closure) {
-                    (Some(until), _) => format!("keeps this until {}", calendar::date(self.zone, *until)),
-                    (None, Some(term)) => format!("keeps this until {} after your account closes", term.period),
+                    (Some(until), _) => {
+                        let day = self.pack.day(&self.set.controller.jurisdiction, *until);
+                        format!("keeps this until {day}")
+                    }
+                    (None, Some(period)) => format!("keeps this until {} after your account closes", period.in_words()),
                     (None, None) => "decides how long this is kept".to_owned(),
                 };
                 let ground = ground.to_lowercase().replace('_', " ");
@@ -221,7 +216,7 @@ fn kept(set: &DataSet, ground: &str, source: &str, until: Option<Timestamp>) -> 
 fn kept_by(case: &Case, state: &State) -> Vec<pb::Kept> {
     let restricted = |set: &DataSet| match &set.holding {
         Holding::Restricted(_, it) if it.cancellation == case.cancellation => {
-            Some(kept(set, &it.ground, &it.source, it.until))
+            Some(kept(set, &it.ground, &it.basis.source, it.until))
         }
         _ => None,
     };

@@ -40,7 +40,7 @@ impl World {
         let stage = Stage::open(instant("2026-12-01T04:00:00Z")).await;
         let secret = Arc::new(Secret::from_bytes([7; 32]));
         let service =
-            build(Options { participant: stage.options(), secret: secret.clone(), table: None }).await;
+            build(Options { participant: stage.options(), secret: secret.clone(), packs: packs() }).await;
         let service = service.unwrap();
         let accounts = service.accounts().clone();
         let mut running = JoinSet::new();
@@ -57,7 +57,11 @@ impl World {
             request_id: request_id.into(),
             subject_id: self.subject.to_string(),
             system: "ledger".into(),
-            controller: Some(Controller { name: "Example Pay".into(), jurisdiction: "CN".into() }),
+            controller: Some(Controller {
+                name: "Example Pay".into(),
+                jurisdiction: "CN".into(),
+                ..Controller::default()
+            }),
             category: category.into(),
             last_event_at: Some(instant("2026-11-21T04:00:00Z").to_proto()),
             evidence_of: String::new(),
@@ -101,6 +105,10 @@ impl World {
     async fn answer(&self, epoch: u32) -> Acknowledgement {
         self.stage.answer(&self.accounts, &self.subject, &self.cancellation, (epoch, 1)).await
     }
+}
+
+fn packs() -> Arc<Packs> {
+    Arc::new(Packs::read(&policy::Files::built_in()).unwrap())
 }
 
 fn instant(text: &str) -> Timestamp {
@@ -197,23 +205,17 @@ async fn bad_fields_an_unknown_subject_and_one_set_too_many_are_refused_with_the
     assert_eq!(refused.get_error_details().error_info().unwrap().reason, "DATA_SETS_TOO_MANY");
 }
 
-#[tokio::test]
-async fn a_wrong_table_stops_the_start_and_names_what_is_wrong() {
-    let stage = Stage::open(instant("2026-12-01T04:00:00Z")).await;
-    let secret = Arc::new(Secret::from_bytes([7; 32]));
-    let table = Some("[default]\nzone = \"Mars\"".to_owned());
-    let error = build(Options { participant: stage.options(), secret, table }).await.err().unwrap();
-    let text = error.to_string();
-    assert!(text.contains("default.zone") && text.contains("default.BIOMETRIC"), "{text}");
-}
-
 /// A data set of which something is left, and one of which nothing is.
 fn data_sets(subject: &SubjectId) -> Vec<Event> {
     let recorded = |(name, category)| {
         Event::Recorded(NewDataSet {
             id: DataSetId::parse(&format!("dat_{name}_{subject}")).unwrap(),
             subject: subject.clone(),
-            controller: domain::Controller { name: "Example Pay".into(), jurisdiction: "CN".into() },
+            controller: domain::Controller {
+                name: "Example Pay".into(),
+                jurisdiction: "CN".into(),
+                class: None,
+            },
             category,
             content: Content { system: "ledger".into(), last_event_at: instant("2026-11-21T04:00:00Z") },
             evidence_of: None,
@@ -224,7 +226,7 @@ fn data_sets(subject: &SubjectId) -> Vec<Event> {
 
 fn scenario() -> Scenario<Retention> {
     let stranger = SubjectId::parse("sbj_x").unwrap();
-    let retention = Retention::new(table::read(table::DEFAULT).unwrap());
+    let retention = Retention::new(packs());
     Scenario::new(retention, data_sets).changed_by(data_sets(&stranger).pop())
 }
 
@@ -235,7 +237,7 @@ async fn b17_what_is_held_keeps_to_the_contract_too() {
         events.push(holding::over_everything(subject));
         events
     };
-    let retention = Retention::new(table::read(table::DEFAULT).unwrap());
+    let retention = Retention::new(packs());
     let scenario =
         Scenario::new(retention, with_hold).changed_by(data_sets(&SubjectId::parse("sbj_x").unwrap()).pop());
     let kinds = ["DataSetErased", "DataSetRestricted", "ErasureSuspended"]

@@ -4,6 +4,7 @@
 mod events;
 mod holds;
 
+use policy::is_ground;
 use proto::retention::v1 as pb;
 use service_kit::{BadRequest, Violations};
 use types::{CancellationId, SubjectId, Timestamp};
@@ -11,9 +12,8 @@ use types::{CancellationId, SubjectId, Timestamp};
 pub use events::{decode, encode};
 pub use holds::{PlaceHold, ReleaseHold, hold, list_holds, place_hold, release_hold};
 
-use crate::{
-    domain::{Category, Content, Controller, DataSet, DataSetId, Holding, NewDataSet, State},
-    table::{is_country, is_ground},
+use crate::domain::{
+    Basis, Category, Content, Controller, ControllerClass, DataSet, DataSetId, Holding, NewDataSet, State,
 };
 
 const SYSTEM_CHARS_MAX: usize = 64;
@@ -83,8 +83,9 @@ fn read_controller(v: &mut Violations, controller: &pb::Controller) -> Option<Co
         let name = v.text("name", &controller.name, CONTROLLER_CHARS_MAX);
         let known = is_country(&controller.jurisdiction);
         v.check(known, "jurisdiction", "must be two capital letters (ISO 3166-1)");
+        let class = v.optional_enumeration::<pb::ControllerClass>("class", controller.class);
         let jurisdiction = known.then(|| controller.jurisdiction.clone())?;
-        Some(Controller { name: name?, jurisdiction })
+        Some(Controller { name: name?, jurisdiction, class: class?.and_then(class_from) })
     })
 }
 
@@ -135,7 +136,7 @@ pub fn data_set(subject: &SubjectId, set: &DataSet, ground: &str) -> pb::DataSet
         Holding::Restricted(content, restriction) => {
             told.set_state(pb::DataSetState::Restricted);
             told.ground.clone_from(&restriction.ground);
-            told.source.clone_from(&restriction.source);
+            tell_basis(&mut told, &restriction.basis);
             told.restricted_until = restriction.until.map(Timestamp::to_proto);
             told.changed_at = Some(restriction.since.to_proto());
             (restriction.ground == ground).then_some(content)
@@ -143,7 +144,7 @@ pub fn data_set(subject: &SubjectId, set: &DataSet, ground: &str) -> pb::DataSet
         Holding::Erased(gone) | Holding::Anonymised(gone) => {
             let anonymised = matches!(set.holding, Holding::Anonymised(_));
             told.set_state(if anonymised { pb::DataSetState::Anonymised } else { pb::DataSetState::Erased });
-            told.source.clone_from(&gone.source);
+            tell_basis(&mut told, &gone.basis);
             told.changed_at = Some(gone.since.to_proto());
             None
         }
@@ -155,8 +156,35 @@ pub fn data_set(subject: &SubjectId, set: &DataSet, ground: &str) -> pb::DataSet
     told
 }
 
+fn tell_basis(told: &mut pb::DataSet, basis: &Basis) {
+    told.source.clone_from(&basis.source);
+    told.rule.clone_from(&basis.rule);
+}
+
 fn controller(controller: &Controller) -> pb::Controller {
-    pb::Controller { name: controller.name.clone(), jurisdiction: controller.jurisdiction.clone() }
+    pb::Controller {
+        name: controller.name.clone(),
+        jurisdiction: controller.jurisdiction.clone(),
+        class: controller.class.map_or(pb::ControllerClass::Unspecified, class).into(),
+    }
+}
+
+fn class(class: ControllerClass) -> pb::ControllerClass {
+    match class {
+        ControllerClass::Bank => pb::ControllerClass::Bank,
+        ControllerClass::PaymentInstitution => pb::ControllerClass::PaymentInstitution,
+        ControllerClass::Platform => pb::ControllerClass::Platform,
+        ControllerClass::Other => pb::ControllerClass::Other,
+    }
+}
+
+fn class_from(it: pb::ControllerClass) -> Option<ControllerClass> {
+    ControllerClass::ALL.into_iter().find(|one| class(*one) == it)
+}
+
+/// Two capital letters.
+fn is_country(code: &str) -> bool {
+    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 fn category(category: Category) -> pb::DataCategory {

@@ -162,7 +162,7 @@ pub(super) async fn build(
     add!(Role::Subscription, subscription, with_secret!(subscription));
     add!(Role::Payscore, payscore, with_secret!(payscore));
     add!(Role::Wallet, wallet, with_secret!(wallet));
-    add!(Role::Retention, retention, with_secret!(retention, table: None));
+    add!(Role::Retention, retention, with_secret!(retention, packs: bench.packs.clone()));
     for guest in guests {
         let name = guest.name().to_string();
         let options = bench.participant(&name).await?;

@@ -193,7 +193,11 @@ async fn record_data_sets(services: &mut Services, subject_id: &str) -> Result<(
         let request = retention::RecordDataSetRequest {
             subject_id: subject_id.into(),
             system: system.into(),
-            controller: Some(retention::Controller { name: controller.into(), jurisdiction: "CN".into() }),
+            controller: Some(retention::Controller {
+                name: controller.into(),
+                jurisdiction: "CN".into(),
+                ..Default::default()
+            }),
             category: category.into(),
             last_event_at: days_ago(days),
             ..retention::RecordDataSetRequest::default()

@@ -14,7 +14,11 @@ async fn record_marketing(app: &App, subject: &str) -> String {
     let request = retention::RecordDataSetRequest {
         subject_id: subject.into(),
         system: "mailer".into(),
-        controller: Some(retention::Controller { name: "Example Pay".into(), jurisdiction: "CN".into() }),
+        controller: Some(retention::Controller {
+            name: "Example Pay".into(),
+            jurisdiction: "CN".into(),
+            ..Default::default()
+        }),
         category: retention::DataCategory::Marketing.into(),
         last_event_at: Some(SystemClock.now().to_proto()),
         ..retention::RecordDataSetRequest::default()

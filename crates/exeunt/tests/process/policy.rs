@@ -48,17 +48,26 @@ fn what_applies_is_told_with_its_source() {
         told.contains("no login may be asked for") && told.contains("BGB § 312k; BGH I ZR 200/25 [law, B]"),
         "{told}"
     );
+    let explained = program(&["policy", "explain", "cn", "whole_account"]);
+    let told = stdout(&explained);
+    let line = told.lines().find(|line| line.starts_with("retention TRANSACTION_RECORDS ")).unwrap();
+    assert!(line.contains("kept for P10Y from the last event, for ANTI_MONEY_LAUNDERING only"), "{line}");
+    assert!(line.contains("AML Law 2024 Art. 34 [law, A]"), "{line}");
+    assert!(
+        told.contains("kept for P3Y from the last event, for TRADE_RECORDS only; binds platform"),
+        "{told}"
+    );
     let listed = program(&["policy", "list"]);
     let packs: Vec<&str> =
         stdout(&listed).lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(packs, ["pack", "cn", "de", "default", "eu", "gb", "us-ca"]);
+    assert_eq!(packs, ["pack", "be", "cn", "de", "default", "eu", "gb", "us-ca"]);
 }
 
 #[test]
 fn what_is_not_there_or_wrong_is_named_with_what_there_is() {
     let unknown = program(&["policy", "explain", "fr", "whole_account"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(stderr(&unknown).contains("there is no pack `fr`; there are cn, de, default, eu, gb, us-ca"));
+    assert!(stderr(&unknown).contains("there is no pack `fr`; there are be, cn, de, default, eu, gb, us-ca"));
     let from = ["policy", "clock", "--pack", "cn", "--from", "2026-09-28T10:00:00Z", "--clock"];
     let unknown = program(&[&from[..], &["wait"]].concat());
     assert!(

@@ -126,3 +126,18 @@ async fn a_guest_takes_part_like_our_own() {
     assert_eq!(completed.participants[0].name, "toy");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b22_a_roster_that_leaves_out_who_holds_data_stops_the_start_and_names_them_all() {
+    let home = tempfile::tempdir().unwrap();
+    let roster = home.path().join("roster.toml");
+    let text = "[scopes.whole_account]\n[[participant]]\nname = \"wallet\"\nscopes = [\"whole_account\"]\n";
+    std::fs::write(&roster, text).unwrap();
+    let mut config = config(&home.path().join("data"));
+    config.roster = Some(roster);
+    let refused = compose::start(config, Overrides::default()).await.err().unwrap().to_string();
+    assert!(
+        refused.starts_with("identity, subscription, payscore, retention have personal data"),
+        "{refused}"
+    );
+}

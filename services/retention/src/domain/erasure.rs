@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use types::{CancellationId, Timestamp};
 
-use super::{DataSet, DataSetId, Event, Gone, Holding, Restriction, State, Treated, Treatment};
+use super::{Basis, DataSet, DataSetId, Event, Gone, Holding, Restriction, State, Treated, Treatment};
 
 /// How long what is evidence of an open cancellation is left before it is looked at again.
 const DEFERRED: Duration = Duration::from_hours(24);
@@ -20,8 +20,8 @@ pub struct Suspension {
     pub cancellation: CancellationId,
     /// Anonymised, not erased.
     pub anonymise: bool,
-    /// Law and article.
-    pub source: String,
+    /// The rule that says so.
+    pub basis: Basis,
     /// Since when it waits.
     pub since: Timestamp,
 }
@@ -35,7 +35,13 @@ enum Obstacle {
 }
 
 /// Takes a data set away. Nothing else in this service says that one is erased or anonymised.
-fn take_away(state: &State, set: &DataSet, wish: &Suspension, at: Timestamp) -> Result<Event, Obstacle> {
+fn take_away(
+    state: &State,
+    set: &DataSet,
+    wish: &Suspension,
+    due: Option<Timestamp>,
+    at: Timestamp,
+) -> Result<Event, Obstacle> {
     if set.content().is_none() {
         return Err(Obstacle::Nothing);
     }
@@ -43,7 +49,7 @@ fn take_away(state: &State, set: &DataSet, wish: &Suspension, at: Timestamp) -> 
         return Err(Obstacle::Held);
     }
     let (id, cancellation) = (set.id.clone(), wish.cancellation.clone());
-    let gone = Gone { source: wish.source.clone(), since: at };
+    let gone = Gone { basis: wish.basis.clone(), since: at, due };
     Ok(match wish.anonymise {
         true => Event::Anonymised { id, cancellation, gone },
         false => Event::Erased { id, cancellation, gone },
@@ -55,19 +61,19 @@ fn take_away(state: &State, set: &DataSet, wish: &Suspension, at: Timestamp) -> 
 #[must_use]
 pub fn treat(state: &State, cancellation: &CancellationId, all: Vec<Treated>, at: Timestamp) -> Vec<Event> {
     let event = |treated: Treated| {
-        let Treated { id, treatment, source } = treated;
+        let Treated { id, treatment, basis } = treated;
         let set = state.find(&id).filter(|set| set.is_open())?;
         let cancellation = cancellation.clone();
         let anonymise = match treatment {
             Treatment::Erase => false,
             Treatment::Anonymise => true,
             Treatment::Restrict { ground, until } => {
-                let restriction = Restriction { ground, source, until, cancellation, since: at };
+                let restriction = Restriction { ground, basis, until, cancellation, since: at };
                 return Some(Event::Restricted { id, restriction });
             }
         };
-        let wish = Suspension { cancellation, anonymise, source, since: at };
-        match take_away(state, set, &wish, at) {
+        let wish = Suspension { cancellation, anonymise, basis, since: at };
+        match take_away(state, set, &wish, None, at) {
             Ok(event) => Some(event),
             Err(Obstacle::Held) if !set.waits_for(&wish.cancellation) => {
                 Some(Event::Suspended { id, suspension: wish })
@@ -84,14 +90,14 @@ pub fn treat(state: &State, cancellation: &CancellationId, all: Vec<Treated>, at
 pub fn expire(state: &State, id: &DataSetId, open: &OpenCases, now: Timestamp) -> Option<Event> {
     let set = state.find(id)?;
     let Holding::Restricted(_, restriction) = &set.holding else { return None };
-    restriction.until.filter(|until| *until <= now)?;
+    let due = restriction.until.filter(|until| *until <= now)?;
     let wish = Suspension {
         cancellation: restriction.cancellation.clone(),
         anonymise: false,
-        source: restriction.source.clone(),
+        basis: restriction.basis.clone(),
         since: now,
     };
-    let erased = take_away(state, set, &wish, now).ok()?;
+    let erased = take_away(state, set, &wish, Some(due), now).ok()?;
     match set.evidence_of.as_ref().filter(|of| open.contains(of)) {
         None => Some(erased),
         Some(of) => {
@@ -106,7 +112,7 @@ pub fn expire(state: &State, id: &DataSetId, open: &OpenCases, now: Timestamp) -
 #[must_use]
 pub(super) fn go_on(state: &State, open: &OpenCases, at: Timestamp) -> Vec<Event> {
     let event = |set: &DataSet| match set.suspended.first() {
-        Some(wish) => take_away(state, set, wish, at).ok(),
+        Some(wish) => take_away(state, set, wish, None, at).ok(),
         None => expire(state, &set.id, open, at),
     };
     state.data_sets.iter().filter_map(event).collect()
@@ -117,7 +123,7 @@ pub(super) fn go_on(state: &State, open: &OpenCases, at: Timestamp) -> Vec<Event
 pub fn resume(state: &State, cancellation: &CancellationId, at: Timestamp) -> Vec<Event> {
     let event = |set: &DataSet| {
         let wish = set.suspended.iter().find(|wish| wish.cancellation == *cancellation)?;
-        take_away(state, set, wish, at).ok()
+        take_away(state, set, wish, None, at).ok()
     };
     state.data_sets.iter().filter_map(event).collect()
 }

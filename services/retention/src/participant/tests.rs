@@ -1,19 +1,17 @@
 //! The table's rules over data sets: what is quoted, what is done, and the worked dates.
 
+use policy::{ControllerClass, Files};
 use types::{Action as ItemAction, CancellationId, Edition, SubjectId};
 
 use super::*;
-use crate::{
-    domain::{Content, Controller, NewDataSet, NewHold, Reach},
-    table,
-};
+use crate::domain::{Content, Controller, NewDataSet, NewHold, Reach};
 
 fn instant(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
 
 fn retention() -> Retention {
-    Retention::new(table::read(table::DEFAULT).unwrap())
+    Retention::new(Arc::new(Packs::read(&Files::built_in()).unwrap()))
 }
 
 fn case(scope: Scope, assessed_at: &str) -> Case {
@@ -40,7 +38,7 @@ fn recorded(jurisdiction: &str, category: Category, last_event_at: &str) -> Even
     Event::Recorded(NewDataSet {
         id: DataSetId::parse(&format!("dat_{}", category.name().to_lowercase())).unwrap(),
         subject: SubjectId::parse("sbj_1").unwrap(),
-        controller: Controller { name: "Example Pay".into(), jurisdiction: jurisdiction.into() },
+        controller: Controller { name: "Example Pay".into(), jurisdiction: jurisdiction.into(), class: None },
         category,
         content: Content { system: "ledger".into(), last_event_at: instant(last_event_at) },
         evidence_of: None,
@@ -376,4 +374,43 @@ fn a_hold_with_an_end_has_a_timer_until_it_is_released() {
     let id = HoldId::parse("hld_1").unwrap();
     let release = domain::Release { reason: "x".into(), actor: "x".into(), at: Timestamp::EPOCH };
     assert_eq!(retention().timers(&Event::HoldReleased { id, release }), [wish(None)]);
+}
+
+#[test]
+fn the_rule_that_won_is_recorded_and_a_platform_keeps_by_its_own() {
+    let Event::Recorded(mut new) = recorded("CN", Category::TransactionRecords, "2026-11-21T04:00:00Z")
+    else {
+        unreachable!()
+    };
+    let restricted = |new: &NewDataSet| {
+        let state = given([Event::Recorded(new.clone())]);
+        let step = retention().execute(&closure(), &state, instant("2026-12-03T00:00:00Z"));
+        let [Event::Restricted { restriction, .. }] = &step.events[..] else { panic!("{:?}", step.events) };
+        (restriction.basis.rule.clone(), restriction.ground.clone(), restriction.until)
+    };
+    let expected = (
+        "cn.aml.transaction_records".into(),
+        "ANTI_MONEY_LAUNDERING".into(),
+        Some(instant("2036-11-20T16:00:00Z")),
+    );
+    assert_eq!(restricted(&new), expected);
+    new.controller.class = Some(ControllerClass::Platform);
+    let expected =
+        ("cn.ecl.transaction_records".into(), "TRADE_RECORDS".into(), Some(instant("2029-11-20T16:00:00Z")));
+    assert_eq!(restricted(&new), expected);
+}
+
+#[test]
+fn b17_the_ledger_of_closed_subjects_takes_nothing_that_is_held() {
+    let (retention, now) = (retention(), instant("2026-12-03T00:00:00Z"));
+    let state = domain::evolve(everything("CN"), &held(None));
+    let events = retention.stay_closed(&closure(), &state, closure().assessed_at, now);
+    let state = events.iter().fold(state, domain::evolve);
+    let held: Vec<_> = state.data_sets.iter().filter(|set| set.waits_for(&closure().cancellation)).collect();
+    assert!(matches!(held[..], [set] if set.category == Category::Marketing && set.content().is_some()));
+    let (id, at) = (HoldId::parse("hld_1").unwrap(), instant("2026-12-04T00:00:00Z"));
+    let release = domain::Release { reason: "settled".into(), actor: "legal".into(), at };
+    let command = domain::Command::ReleaseHold { id, release, open: OpenCases::new() };
+    let events = domain::decide(&state, command).unwrap();
+    assert!(matches!(&events[1..], [Event::Erased { .. }]), "{events:?}");
 }

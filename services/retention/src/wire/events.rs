@@ -7,9 +7,9 @@ use prost::{Message, Name};
 use proto::retention::v1 as pb;
 use types::{CancellationId, SubjectId, Timestamp};
 
-use super::{category_from, data_set, hold};
+use super::{category_from, class_from, data_set, hold};
 use crate::domain::{
-    Content, Controller, DataSet, DataSetId, Event, Gone, HoldId, Holding, NewDataSet, NewHold, Reach,
+    Basis, Content, Controller, DataSet, DataSetId, Event, Gone, HoldId, Holding, NewDataSet, NewHold, Reach,
     Release, Restriction, Suspension,
 };
 
@@ -26,20 +26,24 @@ pub fn encode(event: &Event) -> Encoded {
         Event::Erased { id, cancellation, gone } => Encoded::of(&pb::DataSetErased {
             data_set_id: id.to_string(),
             cancellation_id: cancellation.to_string(),
-            source: gone.source.clone(),
+            source: gone.basis.source.clone(),
+            rule: gone.basis.rule.clone(),
             changed_at: Some(gone.since.to_proto()),
+            restricted_until: gone.due.map(Timestamp::to_proto),
         }),
         Event::Anonymised { id, cancellation, gone } => Encoded::of(&pb::DataSetAnonymised {
             data_set_id: id.to_string(),
             cancellation_id: cancellation.to_string(),
-            source: gone.source.clone(),
+            source: gone.basis.source.clone(),
+            rule: gone.basis.rule.clone(),
             changed_at: Some(gone.since.to_proto()),
         }),
         Event::Restricted { id, restriction } => Encoded::of(&pb::DataSetRestricted {
             data_set_id: id.to_string(),
             cancellation_id: restriction.cancellation.to_string(),
             ground: restriction.ground.clone(),
-            source: restriction.source.clone(),
+            source: restriction.basis.source.clone(),
+            rule: restriction.basis.rule.clone(),
             until: restriction.until.map(Timestamp::to_proto),
             changed_at: Some(restriction.since.to_proto()),
         }),
@@ -47,7 +51,8 @@ pub fn encode(event: &Event) -> Encoded {
             data_set_id: id.to_string(),
             cancellation_id: suspension.cancellation.to_string(),
             anonymise: suspension.anonymise,
-            source: suspension.source.clone(),
+            source: suspension.basis.source.clone(),
+            rule: suspension.basis.rule.clone(),
             suspended_at: Some(suspension.since.to_proto()),
         }),
         Event::Dropped { cancellation, at } => Encoded::of(&pb::SuspendedErasuresDropped {
@@ -106,7 +111,11 @@ fn recorded(message: pb::DataSetRecorded) -> Option<Event> {
     Some(Event::Recorded(NewDataSet {
         id: DataSetId::parse(&set.data_set_id).ok()?,
         subject: SubjectId::parse(&set.subject_id).ok()?,
-        controller: Controller { name: controller.name, jurisdiction: controller.jurisdiction },
+        controller: Controller {
+            class: class_from(controller.class()),
+            name: controller.name,
+            jurisdiction: controller.jurisdiction,
+        },
         category,
         content: Content { system: set.system, last_event_at: instant(set.last_event_at)? },
         evidence_of: match set.evidence_of.as_str() {
@@ -120,7 +129,11 @@ fn erased(message: pb::DataSetErased) -> Option<Event> {
     Some(Event::Erased {
         id: DataSetId::parse(&message.data_set_id).ok()?,
         cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
-        gone: Gone { source: message.source, since: instant(message.changed_at)? },
+        gone: Gone {
+            basis: Basis { rule: message.rule, source: message.source },
+            since: instant(message.changed_at)?,
+            due: optional(message.restricted_until)?,
+        },
     })
 }
 
@@ -128,7 +141,11 @@ fn anonymised(message: pb::DataSetAnonymised) -> Option<Event> {
     Some(Event::Anonymised {
         id: DataSetId::parse(&message.data_set_id).ok()?,
         cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
-        gone: Gone { source: message.source, since: instant(message.changed_at)? },
+        gone: Gone {
+            basis: Basis { rule: message.rule, source: message.source },
+            since: instant(message.changed_at)?,
+            due: None,
+        },
     })
 }
 
@@ -137,7 +154,7 @@ fn restricted(message: pb::DataSetRestricted) -> Option<Event> {
         id: DataSetId::parse(&message.data_set_id).ok()?,
         restriction: Restriction {
             ground: message.ground,
-            source: message.source,
+            basis: Basis { rule: message.rule, source: message.source },
             until: optional(message.until)?,
             cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
             since: instant(message.changed_at)?,
@@ -151,7 +168,7 @@ fn suspended(message: pb::ErasureSuspended) -> Option<Event> {
         suspension: Suspension {
             cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
             anonymise: message.anonymise,
-            source: message.source,
+            basis: Basis { rule: message.rule, source: message.source },
             since: instant(message.suspended_at)?,
         },
     })

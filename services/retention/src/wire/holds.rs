@@ -1,14 +1,12 @@
 //! Holds, inward and outward.
 
+use policy::is_ground;
 use proto::retention::v1 as pb;
 use service_kit::{BadRequest, Violations};
 use types::{SubjectId, Timestamp};
 
 use super::{category, category_from};
-use crate::{
-    domain::{DataSetId, End, HoldId, NewHold, Reach, Release},
-    table::is_ground,
-};
+use crate::domain::{DataSetId, End, HoldId, NewHold, Reach, Release};
 
 const AUTHORITY_CHARS_MAX: usize = 200;
 const REASON_CHARS_MAX: usize = 200;

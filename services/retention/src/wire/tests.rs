@@ -1,6 +1,9 @@
 //! What is refused at the edge, what is told, and what is stored.
 
 use bytes::Bytes;
+use participant::Encoded;
+use prost::Message as _;
+use prost_types::{FileDescriptorProto, FileDescriptorSet, field_descriptor_proto::Type};
 
 use super::*;
 use crate::domain::{End, Event, Gone, HoldId, NewHold, Reach, Release, Restriction, Suspension};
@@ -11,12 +14,20 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000)
 }
 
+fn law() -> Basis {
+    Basis { rule: "law.1".into(), source: "Law 1".into() }
+}
+
 fn right() -> pb::RecordDataSetRequest {
     pb::RecordDataSetRequest {
         request_id: "r1".into(),
         subject_id: "sbj_1".into(),
         system: "ledger".into(),
-        controller: Some(pb::Controller { name: "Example Pay".into(), jurisdiction: "CN".into() }),
+        controller: Some(pb::Controller {
+            name: "Example Pay".into(),
+            jurisdiction: "CN".into(),
+            class: pb::ControllerClass::PaymentInstitution.into(),
+        }),
         category: pb::DataCategory::Marketing.into(),
         last_event_at: Some(at(5).to_proto()),
         evidence_of: "can_9".into(),
@@ -69,6 +80,8 @@ fn every_bad_field_of_a_new_data_set_is_named() {
             &["controller.jurisdiction"],
         );
     }
+    check(controller_of(|controller| controller.class = 0), &[]);
+    check(controller_of(|controller| controller.class = 5), &["controller.class"]);
     for wrong in [0, 11, -1] {
         check(|request| request.category = wrong, &["category"]);
     }
@@ -104,7 +117,7 @@ fn new() -> NewDataSet {
 
 fn restriction(until: Option<Timestamp>) -> Restriction {
     let cancellation = CancellationId::parse("can_1").unwrap();
-    Restriction { ground: "AUDIT".into(), source: "Law 1".into(), until, cancellation, since: at(7) }
+    Restriction { ground: "AUDIT".into(), basis: law(), until, cancellation, since: at(7) }
 }
 
 #[test]
@@ -125,7 +138,7 @@ fn restricted_data_is_told_in_full_on_its_own_ground_only() {
 #[test]
 fn of_what_is_gone_only_that_and_why_is_told() {
     let subject = SubjectId::parse("sbj_1").unwrap();
-    let gone = Gone { source: "Law 1".into(), since: at(7) };
+    let gone = Gone { basis: law(), since: at(7), due: None };
     for (holding, state) in [
         (Holding::Erased(gone.clone()), pb::DataSetState::Erased),
         (Holding::Anonymised(gone), pb::DataSetState::Anonymised),
@@ -140,16 +153,17 @@ fn of_what_is_gone_only_that_and_why_is_told() {
 #[test]
 fn every_event_is_stored_and_read_back() {
     let cancellation = CancellationId::parse("can_1").unwrap();
-    let (id, gone) = (DataSetId::parse("dat_1").unwrap(), Gone { source: "Law 1".into(), since: at(7) });
-    let suspension = Suspension {
-        cancellation: cancellation.clone(),
-        anonymise: true,
-        source: "Law 1".into(),
-        since: at(7),
-    };
+    let (id, gone) = (DataSetId::parse("dat_1").unwrap(), Gone { basis: law(), since: at(7), due: None });
+    let suspension =
+        Suspension { cancellation: cancellation.clone(), anonymise: true, basis: law(), since: at(7) };
     let release = Release { reason: "settled".into(), actor: "legal".into(), at: at(8) };
     for event in [
         Event::Suspended { id: id.clone(), suspension },
+        Event::Erased {
+            id: id.clone(),
+            cancellation: cancellation.clone(),
+            gone: Gone { due: Some(at(6)), ..gone.clone() },
+        },
         Event::Dropped { cancellation: cancellation.clone(), at: at(7) },
         Event::Deferred { id: id.clone(), cancellation: cancellation.clone(), until: at(9), at: at(8) },
         Event::HoldPlaced(new_hold()),
@@ -175,6 +189,30 @@ fn every_category_of_the_contract_is_known() {
         let here = category_from(on_the_wire).unwrap();
         assert_eq!(category(here), on_the_wire);
     }
+}
+
+#[test]
+fn every_class_of_controllers_of_the_contract_is_known() {
+    for number in 1..=4 {
+        let on_the_wire = pb::ControllerClass::try_from(number).unwrap();
+        assert_eq!(class(class_from(on_the_wire).unwrap()), on_the_wire);
+    }
+    assert_eq!(pb::ControllerClass::try_from(5).ok(), None);
+    assert_eq!(class_from(pb::ControllerClass::Unspecified), None);
+}
+
+#[test]
+fn what_was_stored_before_rules_had_ids_is_read() {
+    let stored = Encoded::of(&pb::DataSetErased {
+        data_set_id: "dat_1".into(),
+        cancellation_id: "can_1".into(),
+        source: "Law 1".into(),
+        changed_at: Some(at(7).to_proto()),
+        rule: String::new(),
+        restricted_until: None,
+    });
+    let Ok(Event::Erased { gone, .. }) = decode(&stored.kind, 1, &stored.payload) else { panic!() };
+    assert_eq!(gone.basis, Basis { rule: String::new(), source: "Law 1".into() });
 }
 
 #[test]
@@ -253,7 +291,7 @@ fn a_data_set_is_told_with_the_holds_over_it_and_what_waits_for_their_end() {
     let suspension = Suspension {
         cancellation: CancellationId::parse("can_1").unwrap(),
         anonymise: false,
-        source: "Law 1".into(),
+        basis: law(),
         since: at(7),
     };
     let (placed, id) = (Event::HoldPlaced(new_hold()), new().id);
@@ -263,4 +301,59 @@ fn a_data_set_is_told_with_the_holds_over_it_and_what_waits_for_their_end() {
     assert_eq!(told.hold_ids, ["hld_1"]);
     assert_eq!(told.waiting_cancellation_ids, ["can_1"]);
     assert_eq!(told.evidence_of, "can_9");
+}
+
+/// What text in facts may be: ids, names of systems and organisations, codes, and law.
+const IMPERSONAL: [&str; 19] = [
+    "subject_id",
+    "data_set_id",
+    "data_set_ids",
+    "cancellation_id",
+    "waiting_cancellation_ids",
+    "evidence_of",
+    "hold_id",
+    "hold_ids",
+    "actor",
+    "released_by",
+    "system",
+    "name",
+    "jurisdiction",
+    "ground",
+    "source",
+    "rule",
+    "authority",
+    "reason",
+    "release_reason",
+];
+
+/// The text fields of a message and of those inside it, with the message's name.
+fn texts(files: &FileDescriptorSet, message: &str, found: &mut Vec<String>) {
+    let of = |file: &FileDescriptorProto| {
+        let package = file.package().to_owned();
+        file.message_type.iter().find(|it| format!(".{package}.{}", it.name()) == message).cloned()
+    };
+    let described = files.file.iter().find_map(of).unwrap();
+    for field in &described.field {
+        match field.r#type() {
+            Type::Message if field.type_name().starts_with(".exeunt.") => {
+                texts(files, field.type_name(), found);
+            }
+            Type::String | Type::Bytes => found.push(field.name().to_owned()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn b24_no_fact_has_a_place_for_who_somebody_is_or_what_they_wrote() {
+    let files = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+    let events = files.file.iter().find(|file| file.name() == "exeunt/retention/v1/events.proto").unwrap();
+    let mut found = Vec::new();
+    for event in &events.message_type {
+        texts(&files, &format!(".exeunt.retention.v1.{}", event.name()), &mut found);
+    }
+    assert!(found.len() > IMPERSONAL.len());
+    for field in found {
+        assert!(IMPERSONAL.contains(&field.as_str()), "{field}: seal it, or say why it is not personal");
+    }
 }

@@ -39,8 +39,7 @@ fn released(state: &State, id: &str, second: i64) -> Vec<Event> {
 }
 
 fn suspended(id: &str, anonymise: bool) -> Event {
-    let suspension =
-        Suspension { cancellation: cancellation(), anonymise, source: "Law 1".into(), since: at(10) };
+    let suspension = Suspension { cancellation: cancellation(), anonymise, basis: law(), since: at(10) };
     Event::Suspended { id: id_of(id), suspension }
 }
 
@@ -75,7 +74,7 @@ fn b17_the_release_erases_what_it_alone_kept_as_it_was_demanded() {
         suspended("c", false),
     ]);
     let events = released(&state, "hld_1", 20);
-    let gone = Gone { source: "Law 1".into(), since: at(20) };
+    let gone = Gone { basis: law(), since: at(20), due: None };
     let expected = [
         Event::HoldReleased { id: hold_id("hld_1"), release: release(20) },
         Event::Erased { id: id_of("a"), cancellation: cancellation(), gone: gone.clone() },
@@ -94,7 +93,10 @@ fn b17_a_date_that_comes_under_a_hold_has_its_effect_when_the_hold_ends() {
     assert_eq!(expire(&state, &a, &OpenCases::new(), at(90)), None);
     assert_eq!(released(&state, "hld_1", 80).len(), 1, "its date has not come");
     let events = released(&state, "hld_1", 95);
-    assert!(matches!(&events[1..], [Event::Erased { gone, .. }] if gone.since == at(95)), "{events:?}");
+    assert!(
+        matches!(&events[1..], [Event::Erased { gone, .. }] if (gone.since, gone.due) == (at(95), Some(at(90)))),
+        "{events:?}"
+    );
 }
 
 #[test]
