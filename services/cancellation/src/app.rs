@@ -333,10 +333,13 @@ impl Cancellations {
             append.streams.push(StreamAppend {
                 stream: streams::of_case(id),
                 expected: Expected::Exactly(version),
-                metadata,
+                metadata: metadata.clone(),
                 at: outcome.at,
                 events: outcome.events.clone(),
             });
+        }
+        if let Some(case) = outcome.state.as_deref().filter(|_| outcome.closes_subject) {
+            append.streams.push(streams::closing(case, metadata, outcome.at));
         }
         append
     }

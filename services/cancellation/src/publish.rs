@@ -77,3 +77,38 @@ pub(crate) fn publisher(roster: &Roster) -> impl Fn(&Recorded, &mut Vec<Message>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use event_store::NewEvent;
+    use participant::Encoded;
+    use types::{Timestamp, fresh_uuid};
+
+    use super::*;
+
+    fn told(encoded: Encoded) -> Vec<Message> {
+        let Encoded { kind, schema, payload } = encoded;
+        let event = NewEvent { id: fresh_uuid(), kind, schema, payload };
+        let recorded = wire::recorded_for_test(&event, Timestamp::EPOCH);
+        let mut messages = Vec::new();
+        publisher(&Roster::parse(crate::DEFAULT_ROSTER).unwrap())(&recorded, &mut messages);
+        messages
+    }
+
+    #[test]
+    fn b03_what_waits_for_a_person_is_told_to_everybody_and_who_did_what_about_it_is_not() {
+        let attention = Some(pb::Attention::default());
+        for public in [
+            Encoded::of(&pb::AttentionRaised { attention: attention.clone() }),
+            Encoded::of(&pb::Overdue { attention }),
+            Encoded::of(&pb::AttentionCleared::default()),
+            Encoded::of(&pb::ReceiptAmended::default()),
+            Encoded::of(&pb::ClockExtended::default()),
+        ] {
+            let told = told(public);
+            assert_eq!(told.len(), 1);
+            assert_eq!(*told[0].topic, *contract::events_topic(SOURCE));
+        }
+        assert!(told(Encoded::of(&pb::Operated::default())).is_empty());
+    }
+}

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use event_store::{Recorded, StreamId};
+use event_store::{Expected, Metadata, NewEvent, Recorded, StreamAppend, StreamId};
 use keys::{Jwk, JwkSet};
 use messaging::Unreadable;
-use participant::wire;
-use types::{CancellationId, Edition, ParticipantName, SubjectId};
+use participant::{Encoded, wire};
+use proto::cancellation::v1 as pb;
+use types::{CancellationId, Edition, ParticipantName, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{
     domain::{
-        State,
+        Case, State,
         bulk::{self, Bulk},
         evolve,
     },
@@ -36,6 +37,19 @@ pub(crate) fn of_token_keys() -> StreamId {
 /// The stream of the keys that participants announced.
 pub(crate) fn of_participant_keys() -> StreamId {
     StreamId::new("participant-keys")
+}
+
+/// That the subject of a cancellation that has just completed is closed: nothing more is asked for it.
+pub(crate) fn closing(case: &Case, metadata: Arc<Metadata>, at: Timestamp) -> StreamAppend {
+    let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: case.request.id.to_string() });
+    let Encoded { kind, schema, payload } = closed;
+    StreamAppend {
+        stream: of_subject(&case.request.subject),
+        expected: Expected::Any,
+        metadata,
+        at,
+        events: vec![NewEvent { id: fresh_uuid(), kind, schema, payload }],
+    }
 }
 
 /// What is known of a subject.

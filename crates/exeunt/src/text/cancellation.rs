@@ -31,6 +31,7 @@ pub fn cancellation(of: &pb::Cancellation) -> String {
         differences(&of.differences),
         quote_of(of),
         participants(of),
+        attention(&of.attention),
     ] {
         if !part.is_empty() {
             lines.blank();
@@ -127,6 +128,22 @@ fn about(item_id: &str) -> String {
     if item_id.is_empty() { String::new() } else { format!(" [{item_id}]") }
 }
 
+/// What of it waits for a person, whose it is, and by when.
+#[must_use]
+pub fn attention(all: &[pb::Attention]) -> String {
+    let mut lines = Lines::default();
+    if all.is_empty() {
+        return lines.0;
+    }
+    lines.add("What waits for a person:");
+    for one in all {
+        let level = word(one.level().as_str_name(), "ATTENTION_LEVEL_");
+        let due = moment(one.due_at.as_ref());
+        lines.add(format!("  {} ({level}; with {}, until {due})", one.text, one.owner));
+    }
+    lines.0
+}
+
 /// Who must acknowledge, and who has.
 #[must_use]
 pub fn participants(of: &pb::Cancellation) -> String {
@@ -204,6 +221,9 @@ fn waiting(of: Option<&contract::Waiting>) -> String {
 }
 
 fn finished(of: &pb::Participant) -> String {
+    if let Some(attested) = &of.attestation {
+        return format!("attested by {}: {}", attested.attested_by, attested.evidence);
+    }
     let outcome = word(of.outcome().as_str_name(), "OUTCOME_");
     let at = moment(of.acknowledged_at.as_ref());
     match of.kept.len() {
@@ -278,6 +298,19 @@ Participants:
         assert!(told.contains("  Confirmed digest: ab\n") && !told.contains("revocable"), "{told}");
         of.undo_until = Some(prost_types::Timestamp { seconds: 1_763_712_060, nanos: 0 });
         assert!(cancellation(&of).contains("revocable until 2025-11-21"), "{}", cancellation(&of));
+    }
+
+    #[test]
+    fn what_waits_for_a_person_says_why_whose_it_is_and_by_when() {
+        let attention = pb::Attention {
+            level: pb::AttentionLevel::Overdue.into(),
+            text: "till failed.".into(),
+            owner: "tills".into(),
+            due_at: Some(prost_types::Timestamp { seconds: 1_763_712_000, nanos: 0 }),
+            ..pb::Attention::default()
+        };
+        let told = cancellation(&pb::Cancellation { attention: vec![attention], ..Default::default() });
+        assert!(told.contains("\n  till failed. (overdue; with tills, until 2025-11-21"), "{told}");
     }
 
     #[test]

@@ -25,27 +25,36 @@ pub struct Partner {
 
 impl Partner {
     pub async fn start() -> Self {
+        Self::beside("extends = \"default\"\n", "partner", Overrides::default()).await
+    }
+
+    /// The only participant of that scope, beside what the roster begins with.
+    pub async fn beside(roster: &str, scope: &str, overrides: Overrides) -> Self {
         let home = tempfile::tempdir().unwrap();
         let key = SigningKey::from_seed([5; 32]);
         let roster = format!(
-            "extends = \"default\"\n[scopes.partner]\ngates = \"none\"\n[[participant]]\nname = \"partner\"\n\
-             scopes = [\"partner\"]\nkeys = ['{}']\n",
+            "{roster}[scopes.{scope}]\ngates = \"none\"\n[[participant]]\nname = \"partner\"\n\
+             scopes = [\"{scope}\"]\nkeys = ['{}']\n",
             key.jwk().to_json()
         );
         let path = home.path().join("roster.toml");
         std::fs::write(&path, roster).unwrap();
         let mut config = config(&home.path().join("data"));
         config.roster = Some(path);
-        Self { app: App::run(home, config, Overrides::default()).await, key }
+        Self { app: App::run(home, config, overrides).await, key }
     }
 
     /// Asks for something that only the partner has to do; gives the cancellation and its subject.
     pub async fn request(&mut self, request_id: &str) -> (String, String) {
+        self.request_of(request_id, Kind::Named("partner".into())).await
+    }
+
+    pub async fn request_of(&mut self, request_id: &str, scope: Kind) -> (String, String) {
         let subject = self.app.register().await;
         let request = pb::RequestCancellationRequest {
             request_id: request_id.into(),
             subject_id: subject.clone(),
-            scope: Some(Scope { kind: Some(Kind::Named("partner".into())) }),
+            scope: Some(Scope { kind: Some(scope) }),
             ..pb::RequestCancellationRequest::default()
         };
         let answer = self.app.cancellation.request_cancellation(request).await.unwrap().into_inner();

@@ -1,20 +1,23 @@
 //! Operators: what waits for a person is listed, given to somebody, tried again and attested, over the
 //! API and the command line.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use exeunt::compose::Overrides;
 use proto::{
     cancellation::v1 as pb,
     operations::v1::{self as ops, operations_service_client::OperationsServiceClient},
     participant::v1::{Acknowledgement, Failure, Outcome},
+    types::v1::{WholeAccount, scope::Kind},
 };
 use serde_json::Value;
+use testkit::ManualClock;
 use tonic::transport::Channel;
 use types::{Clock, SystemClock};
 
 use crate::{
     answers::{Partner, said},
-    harness::{eventually, program, stderr, stdout},
+    harness::{eventually, program, reason, stderr, stdout},
 };
 
 impl Partner {
@@ -191,5 +194,51 @@ async fn b07_a_bulk_retry_tells_all_that_failed_goes_on_by_itself_and_can_be_sto
     assert_eq!(partner.waiting("").await.len(), 1);
     let missing = program(&["--server", &server, "bulk-retry", "status", "blk_none"]);
     assert_eq!(missing.status.code(), Some(3));
+    partner.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b03_who_does_not_answer_is_told_of_by_itself_and_what_nobody_deals_with_is_overdue() {
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let overrides = Overrides { clock: Some(clock.clone()), ..Overrides::default() };
+    let mut partner = Partner::beside("extends = \"default\"\n", "partner", overrides).await;
+    let case = partner.request("one").await;
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    for (later, level) in [
+        (minutes(15), pb::AttentionLevel::Reminder),
+        (minutes(60), pb::AttentionLevel::Attention),
+        (minutes(24 * 60), pb::AttentionLevel::Overdue),
+    ] {
+        clock.advance(later);
+        let told = eventually(async || {
+            let told = partner.waiting("operations").await.remove(0).attention.unwrap();
+            (told.level() == level).then_some(told)
+        })
+        .await;
+        assert_eq!(told.cause(), pb::AttentionCause::AnswerOverdue);
+    }
+    let done =
+        Acknowledgement { acknowledged_at: Some(clock.now().to_proto()), ..said(&case, 1, Outcome::Done) };
+    partner.publish(&case.0, &[participant::contract::sign(&done, &partner.key)]).await;
+    let completed = partner.app.reach(&case.0, pb::State::Completed).await;
+    assert_eq!(completed.attention, []);
+    partner.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attestation_that_completes_the_closing_of_an_account_closes_it() {
+    let mut partner = Partner::beside("", "whole_account", Overrides::default()).await;
+    let (case, subject) = partner.request_of("one", Kind::WholeAccount(WholeAccount {})).await;
+    let attest = ops::AttestRequest {
+        cancellation_id: case.clone(),
+        participant: "partner".into(),
+        evidence: "T-1".into(),
+        reason: "done by hand".into(),
+        ..ops::AttestRequest::default()
+    };
+    let attested = partner.operations().attest(attest).await.unwrap().into_inner().cancellation.unwrap();
+    assert_eq!(attested.state(), pb::State::Completed);
+    let refused = partner.app.request("two", &subject).await.unwrap_err();
+    assert_eq!(reason(&refused), "SUBJECT_CLOSED");
     partner.app.stop().await;
 }
