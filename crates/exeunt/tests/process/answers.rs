@@ -15,7 +15,7 @@ use proto::{
 };
 use types::{Clock, SystemClock};
 
-use crate::harness::{App, config, eventually};
+use crate::harness::{App, config, eventually, program, stderr, stdout};
 
 /// A participant that nobody runs: the test says what it says.
 pub struct Partner {
@@ -174,8 +174,35 @@ async fn b09_late_repeated_and_contradicting_answers_end_a_cancellation_once_and
     let receipts = cancellation::receipt::verify_all(texts, &keys).unwrap();
     let outcomes = receipts.iter().map(|receipt| receipt.acknowledgements[0].outcome.as_str());
     assert_eq!(outcomes.collect::<Vec<_>>(), ["OUTCOME_DONE", "OUTCOME_FAILED"]);
+    verify_by_command_line(&mut partner, &case.0).await;
     let request = pb::GetReceiptRequest { cancellation_id: case.0.clone(), version: 3, ..Default::default() };
     let refused = partner.app.cancellation.get_receipt(request).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::NotFound);
     partner.app.stop().await;
+}
+
+/// Both versions together, and the second alone, with no server.
+async fn verify_by_command_line(partner: &mut Partner, id: &str) {
+    let (first, second, keys) =
+        (partner.app.path("1.jws"), partner.app.path("2.jws"), partner.app.path("jwks.json"));
+    std::fs::write(&keys, partner.app.keys().await).unwrap();
+    for (path, version) in [(&first, "1"), (&second, "2")] {
+        let printed = program(&["--server", &partner.app.server, "receipt", id, "--version", version]);
+        std::fs::write(path, &printed.stdout).unwrap();
+    }
+    let verify = |receipts: &[&std::path::Path]| {
+        let files = receipts.iter().map(|path| path.to_str().unwrap());
+        let words: Vec<&str> =
+            ["verify"].into_iter().chain(files).chain(["--keys", keys.to_str().unwrap()]).collect();
+        let verified = program(&words);
+        assert_eq!(verified.status.code(), Some(0), "{}", stderr(&verified));
+        stdout(&verified).to_owned()
+    };
+    let both = verify(&[&second, &first]);
+    assert!(both.contains("After completion partner said otherwise: failed."), "{both}");
+    assert!(both.contains("This is version 2; each version shown amends the one before."), "{both}");
+    let alone = verify(&[&second]);
+    assert!(alone.contains("It amends version 1, which was not shown"), "{alone}");
+    let again = verify(&[&first]);
+    assert!(!again.contains("version"), "{again}");
 }
