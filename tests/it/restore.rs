@@ -1,11 +1,24 @@
 //! A service's database is lost and an older copy put back: the service reads again what it has
-//! forgotten, everything completes, and nothing is doubled elsewhere.
+//! forgotten, everything completes, and nothing is doubled elsewhere. What was closed stays closed.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use engines::Postgres;
-use proto::{cancellation::v1::State, types::v1 as words};
+use proto::{
+    cancellation::v1::State,
+    operations::v1::{ListClosuresRequest, operations_service_client::OperationsServiceClient},
+    types::v1 as words,
+    wallet::v1::RecordBalanceRequest,
+};
 use tokio::task::block_in_place;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_types::StatusExt as _;
 
 use crate::{
     client::{Client, until},
@@ -52,6 +65,112 @@ async fn services_catch_up_when_their_databases_are_older_copies_on_postgresql_a
         &["cancellation", "wallet"],
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b16_an_older_copy_that_is_ready_has_every_closed_subject_closed() {
+    let installation = Installation::new(Engines::Embedded);
+    let stores = installation.data.path().join("store");
+    let copies = Copies::Files { copies: installation.data.path().join("copies"), stores };
+    closed_subjects_stay_closed(installation, &copies).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b16_an_older_copy_that_is_ready_has_every_closed_subject_closed_on_postgresql_and_kafka() {
+    let Some(Engines::Real { event_log, .. }) = Engines::real() else {
+        eprintln!("skipped: no PostgreSQL and Kafka are named");
+        return;
+    };
+    let postgres = block_in_place(Postgres::start).unwrap();
+    let url = postgres.url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let engines = Engines::Real { event_store: format!("{server}/exeunt"), event_log };
+    closed_subjects_stay_closed(Installation::new(engines), &Copies::Databases(postgres)).await;
+}
+
+/// Of two that have left, every service's copy knows neither end, but of nobody who has not.
+async fn closed_subjects_stay_closed(mut installation: Installation, copies: &Copies) {
+    let restored = ["identity", "wallet"];
+    installation.start();
+    let client = Client::new(&installation.url());
+    let stays = settle_in(&client, 7).await;
+    let mut leave = Vec::new();
+    for n in 0..2 {
+        let subject = settle_in(&client, n).await;
+        let whole = words::scope::Kind::WholeAccount(words::WholeAccount {});
+        let id = client.request(&format!("leave-{n}"), &subject, whole).await.cancellation_id;
+        let digest = client.until(&id, State::AwaitingConfirmation).await.quote.unwrap().digest;
+        let token = client.verify(&subject, &id, &installation.messages()).await;
+        leave.push((subject, Quoted { id, digest, token }));
+    }
+    installation.stop();
+    restored.iter().for_each(|service| copies.take(service));
+    installation.start();
+    for (_, Quoted { id, digest, token }) in &leave {
+        client.confirm(id, digest, token).await;
+        client.until(id, State::Completed).await;
+    }
+    // The ledger is told by the relay of the service that is put back next.
+    let applied = async || applied(&installation).await.iter().all(|(_, next)| *next == 2);
+    until("every participant to have read the ledger", async || applied().await.then_some(())).await;
+    installation.stop();
+    restored.iter().for_each(|service| copies.put_back(service));
+    installation.start();
+    ready(&installation).await;
+
+    for (subject, _) in &leave {
+        let refused = client.wallet.clone().record_balance(balance(subject)).await.unwrap_err();
+        let details = refused.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "SUBJECT_CLOSED", "{refused:?}");
+    }
+    client.wallet.clone().record_balance(balance(&stays)).await.unwrap();
+    for service in restored {
+        let next = self::applied(&installation).await.into_iter().find(|(name, _)| name == service);
+        assert!(next.as_ref().is_some_and(|(_, next)| *next >= 2), "{service}: {next:?}");
+    }
+    let keys = client.keys().await;
+    for (_, Quoted { id, .. }) in &leave {
+        let sealed = client.receipt(id).await.receipt_jws;
+        assert_eq!(cancellation::receipt::verify(&sealed, &keys).unwrap().cancellation_id, *id);
+    }
+    installation.stop();
+    let closed = "exeunt.participant.v1.SubjectClosed";
+    for service in restored {
+        assert_each(&ledger::counts(&installation, service).await, closed, 2, 1);
+    }
+}
+
+fn balance(subject: &str) -> RecordBalanceRequest {
+    RecordBalanceRequest {
+        subject_id: subject.to_owned(),
+        balance: Some(words::Money { currency_code: "CNY".into(), minor_units: 5 }),
+        ..RecordBalanceRequest::default()
+    }
+}
+
+fn channel(installation: &Installation) -> Channel {
+    Endpoint::from_shared(installation.url()).unwrap().connect_lazy()
+}
+
+async fn ready(installation: &Installation) {
+    until("everything to be ready", async || {
+        let mut health = HealthClient::new(channel(installation));
+        let answer = health.check(HealthCheckRequest::default()).await.ok()?.into_inner();
+        (answer.status() == ServingStatus::Serving).then_some(())
+    })
+    .await;
+}
+
+/// How many entries of the ledger each participant has applied.
+async fn applied(installation: &Installation) -> BTreeMap<String, i64> {
+    let mut operations = OperationsServiceClient::new(channel(installation));
+    let answer = operations.list_closures(ListClosuresRequest {}).await.unwrap().into_inner();
+    let mut applied: BTreeMap<String, i64> =
+        SERVICES[1..].iter().map(|service| ((*service).to_owned(), 0)).collect();
+    for row in answer.applied {
+        *applied.entry(row.service).or_default() += row.next;
+    }
+    applied
 }
 
 async fn older_copies_catch_up(mut installation: Installation, copies: &Copies, services: &[&str]) {
