@@ -5,23 +5,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
-
-use crate::{Position, Recorded, StoreOptions};
-
-/// What wakes those who wait for events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Wake {
-    /// The highest position known to be committed.
-    pub head: Position,
-    /// How often something else gave a reason to look at the table.
-    pub hints: u64,
-}
+use crate::{
+    Position, Recorded, StoreOptions,
+    bell::{Bell, Listener},
+};
 
 /// Committed batches of this process, bounded, and the wake-ups of all tails.
 pub(crate) struct Feed {
     ring: Mutex<Ring>,
-    wake: watch::Sender<Wake>,
+    bell: Arc<Bell>,
     events_max: usize,
     bytes_max: usize,
 }
@@ -37,7 +29,7 @@ impl Feed {
     pub(crate) fn new(options: &StoreOptions) -> Self {
         Self {
             ring: Mutex::default(),
-            wake: watch::Sender::new(Wake::default()),
+            bell: Arc::default(),
             events_max: options.memory_events_max,
             bytes_max: options.memory_bytes_max,
         }
@@ -45,7 +37,7 @@ impl Feed {
 
     /// The highest position known to be committed.
     pub(crate) fn head(&self) -> Position {
-        self.wake.borrow().head
+        self.bell.wake().head
     }
 
     /// Keeps a committed batch, drops the oldest ones over the bounds, and wakes.
@@ -67,20 +59,17 @@ impl Feed {
 
     /// Notes that the store reaches that far.
     pub(crate) fn saw(&self, head: Position) {
-        self.wake.send_if_modified(|wake| {
-            let further = head > wake.head;
-            wake.head = wake.head.max(head);
-            further
-        });
+        self.bell.ring(|wake| wake.head = wake.head.max(head));
     }
 
     /// Makes everybody look at the table.
     pub(crate) fn hint(&self) {
-        self.wake.send_modify(|wake| wake.hints += 1);
+        self.bell.ring(|wake| wake.hints += 1);
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Wake> {
-        self.wake.subscribe()
+    /// One who is woken by what comes.
+    pub(crate) fn listen(&self) -> Listener {
+        self.bell.listen()
     }
 
     /// The events right after a position, as far as memory holds them without a gap; empty when the
@@ -173,6 +162,6 @@ mod tests {
         feed.publish(batch(5..=9));
         assert!(after(&feed, 2, 10).is_empty());
         assert_eq!(after(&feed, 4, 10), [5, 6, 7, 8, 9]);
-        assert_eq!(feed.subscribe().borrow().head, Position(9));
+        assert_eq!(feed.listen().hear().head, Position(9));
     }
 }

@@ -1,7 +1,7 @@
 //! The event store: append, load, read in commit order, offsets, claims, timers, listings, parked records.
 //!
-//! One narrow [`Engine`] with two dialects behind it, SQLite and PostgreSQL, and one [`Store`] in
-//! front that lets concurrent appends share a transaction. It knows no service and no Kafka: a
+//! One narrow [`Engine`] with two dialects behind it, SQLite and PostgreSQL ([`Memory`] serves
+//! simulations), and one [`Store`] in front that lets concurrent appends share a transaction. It knows no service and no Kafka: a
 //! payload is bytes, a stream is a name.
 //!
 //! What holds, each with a test in the contract suite that both dialects run:
@@ -11,11 +11,13 @@
 //! - a wake-up is only a hint: a reader that misses every one still reads everything.
 
 mod append;
+mod bell;
 mod database;
 mod engine;
 mod error;
 mod feed;
 mod judge;
+mod memory;
 mod options;
 mod postgres;
 mod reads;
@@ -32,6 +34,7 @@ pub use append::{
 };
 pub use engine::{Engine, Verdict};
 pub use error::{AppendError, StoreError};
+pub use memory::{Memory, MemoryCopy};
 pub use options::StoreOptions;
 pub use record::{
     ListQuery, Listed, LogOffset, Metadata, Page, ParkedKey, ParkedRecord, ParkedState, Position, Recorded,

@@ -281,9 +281,9 @@ impl Store {
     /// Waits until something stands after that position, as far as this process can know: at once for its
     /// own appends, by hint or poll for others'. Bound it with a timeout.
     pub async fn appended_after(&self, position: Position) {
-        let mut wake = self.inner.feed.subscribe();
+        let mut wake = self.inner.feed.listen();
         loop {
-            if wake.borrow_and_update().head > position {
+            if wake.hear().head > position {
                 return;
             }
             // A database that does not answer now is asked again at the next poll.

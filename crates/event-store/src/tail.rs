@@ -2,12 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
-use crate::{
-    Engine, Position, Recorded, StoreError, StreamId,
-    feed::{Feed, Wake},
-};
+use crate::{Engine, Position, Recorded, StoreError, StreamId, bell::Listener, feed::Feed};
 
 /// How many events are passed over at once.
 const PASSED_AT_ONCE: usize = 1_000;
@@ -17,7 +14,7 @@ const PASSED_AT_ONCE: usize = 1_000;
 pub struct Tail {
     engine: Arc<dyn Engine>,
     feed: Arc<Feed>,
-    wake: watch::Receiver<Wake>,
+    wake: Listener,
     poll_interval: Duration,
     position: Position,
     hints: u64,
@@ -32,8 +29,8 @@ impl Tail {
         poll_interval: Duration,
         after: Position,
     ) -> Self {
-        let wake = feed.subscribe();
-        let hints = wake.borrow().hints;
+        let mut wake = feed.listen();
+        let hints = wake.hear().hints;
         Self { engine, feed, wake, poll_interval, position: after, hints, look: true }
     }
 
@@ -50,7 +47,7 @@ impl Tail {
     pub async fn next(&mut self, max: usize) -> Result<Vec<Recorded>, StoreError> {
         let max = max.max(1);
         loop {
-            let wake = *self.wake.borrow_and_update();
+            let wake = self.wake.hear();
             let events = self.feed.after(self.position, max);
             if !events.is_empty() {
                 return self.give(events);

@@ -218,7 +218,9 @@ impl<'a, P: Participant> Draft<'a, P> {
         }
         let found = self.assessment(case);
         let accepted = &instruction.assessment_digest;
-        if !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..] {
+        // Of a closed account nothing is left that could be other than accepted, and nobody to accept anew.
+        let is_closed = self.decided.account.closed.is_some();
+        if !is_closed && !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..] {
             let answer = self.acknowledgement(instruction, case, 1, pb::Outcome::Changed);
             self.answered(Some(told), answer);
             return;

@@ -1,5 +1,7 @@
 //! Ids: opaque text of at most 64 characters, a prefix and a UUIDv7.
 
+use std::cell::RefCell;
+
 use uuid::Uuid;
 
 /// Longest id in characters, of any kind.
@@ -22,11 +24,39 @@ pub enum IdError {
     Characters(&'static str),
 }
 
+/// Where a thread's fresh ids come from, when not from the time and chance.
+type Source = Box<dyn FnMut() -> Uuid>;
+
+thread_local! {
+    static SOURCE: RefCell<Option<Source>> = const { RefCell::new(None) };
+}
+
 /// A new UUIDv7: its high bits are the time, so that new rows land beside each other.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one home of fresh ids")]
 pub fn fresh_uuid() -> Uuid {
-    Uuid::now_v7()
+    let given = SOURCE.try_with(|source| source.borrow_mut().as_mut().map(|next| next()));
+    given.ok().flatten().unwrap_or_else(Uuid::now_v7)
+}
+
+/// Has [`fresh_uuid`] take what `next` gives, on this thread, for as long as the guard lives. For
+/// simulations, which must repeat exactly; what takes ids for unique relies on `next` giving each once.
+#[must_use]
+pub fn ids_from(next: impl FnMut() -> Uuid + 'static) -> IdsGuard {
+    SOURCE.set(Some(Box::new(next)));
+    IdsGuard { _not_sent: std::marker::PhantomData }
+}
+
+/// Ends what [`ids_from`] began, when it goes.
+pub struct IdsGuard {
+    /// It must go on the thread on which it was made.
+    _not_sent: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for IdsGuard {
+    fn drop(&mut self) {
+        let _ = SOURCE.try_with(RefCell::take);
+    }
 }
 
 /// Whether the text has the form of an id: 1 to 64 of `A-Z a-z 0-9 _ -`.
@@ -170,6 +200,20 @@ mod tests {
         let id = SubjectId::mint(fresh_uuid());
         assert!(id.as_str().starts_with("sbj_"));
         assert_eq!(SubjectId::parse(id.as_str()), Ok(id));
+    }
+
+    #[test]
+    fn ids_come_from_where_they_are_told_to_until_that_ends_and_on_this_thread_only() {
+        let mut next = 0;
+        let guard = ids_from(move || {
+            next += 1;
+            Uuid::from_u128(next)
+        });
+        assert_eq!([fresh_uuid(), fresh_uuid()].map(|id| id.as_u128()), [1, 2]);
+        let elsewhere = std::thread::spawn(fresh_uuid).join().unwrap();
+        assert_eq!(elsewhere.get_version_num(), 7);
+        drop(guard);
+        assert_eq!(fresh_uuid().get_version_num(), 7);
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod time;
 
 pub use caller::{Caller, Role};
 pub use id::{
-    CancellationId, IdError, ParticipantName, SubjectId, TENANT_LOCAL, Tenant, check_opaque_id, fresh_uuid,
-    is_opaque_id,
+    CancellationId, IdError, IdsGuard, ParticipantName, SubjectId, TENANT_LOCAL, Tenant, check_opaque_id,
+    fresh_uuid, ids_from, is_opaque_id,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use scope::{Action, Edition, Item, ItemKind, Scope};

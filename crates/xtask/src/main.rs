@@ -6,6 +6,7 @@ mod dependencies;
 mod previous;
 mod proto;
 mod services;
+mod simulate;
 mod test;
 mod torture;
 mod workspace;
@@ -33,6 +34,8 @@ enum Command {
     /// Brings PostgreSQL and Apache Kafka up on loopback, or down again.
     #[command(subcommand)]
     Services(services::Command),
+    /// Runs all services in one process, and everything goes wrong that a seed says.
+    Simulate(simulate::Flags),
     /// Runs everything that checks this project, the real engines included.
     Test,
     /// Torments the product with faults of every kind under load, and judges what became of it.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Dependencies => dependencies::check(),
         Command::Proto(command) => proto::run(&command),
         Command::Services(command) => services::run(&command),
+        Command::Simulate(flags) => simulate::run(&flags),
         Command::Test => test::run(),
         Command::Torture(flags) => torture::run(&flags),
     };

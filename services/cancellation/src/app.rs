@@ -409,7 +409,7 @@ impl Cancellations {
             return Ok(Arc::from([]));
         }
         let (vault, owner) = (self.vault.clone(), id.to_string());
-        let sealing = tokio::task::spawn_blocking(move || vault.seal(&owner, REASON, reason.as_bytes()));
+        let sealing = participant::aside(move || vault.seal(&owner, REASON, reason.as_bytes()));
         let sealed = sealing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         Ok(Arc::from(sealed.map_err(Error::Vault)?))
     }

@@ -115,7 +115,7 @@ impl App {
             };
             contacts.iter().enumerate().map(seal).collect::<Result<_, Error>>()
         };
-        tokio::task::spawn_blocking(seal).await?
+        participant::aside(seal).await?
     }
 
     /// Makes a code and waits, within a bound, until it is delivered.
@@ -147,7 +147,7 @@ impl App {
         let (place, expires_at) = (verification.contact, verification.expires_at);
         let vault = self.vault.clone();
         let open = move || open_contact(&vault, &subject, &state, place).map(|address| address.masked());
-        let masked_address = tokio::task::spawn_blocking(open).await??;
+        let masked_address = participant::aside(open).await??;
         Ok(Started { id, masked_address, expires_at })
     }
 

@@ -14,7 +14,7 @@ use event_store::Recorded;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use keys::{Secret, Vault, VaultError};
 use messaging::{Follow, FollowError};
-use participant::{AccountError, Accounts};
+use participant::{AccountError, Accounts, aside};
 use policy::Packs;
 use prost::Name as _;
 use proto::identity::v1 as pb;
@@ -162,11 +162,11 @@ impl Effects {
         let mut work = work.into_iter();
         while work.len() > 0 {
             let (share, outside) = (work.by_ref().take(share).collect(), self.outside.clone());
-            shares.spawn_blocking(move || outside.carry_out(share, now));
+            shares.spawn(aside(move || outside.carry_out(share, now)));
         }
         let mut destroyed = Vec::new();
         while let Some(done) = shares.join_next().await {
-            destroyed.extend(done.map_err(FollowError::new)??);
+            destroyed.extend(done.and_then(|done| done).map_err(FollowError::new)??);
         }
         let confirm = destroyed.into_iter().map(|(subject, event)| async move {
             let decide = |state: &State, now| (domain::close(state, &subject, now), Vec::new());

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use event_store::{
-    Append, Appended, Expected, Metadata, NewEvent, Position, Recorded, Store, StoreOptions, StreamAppend,
-    StreamId,
+    Append, Appended, Expected, Memory, Metadata, NewEvent, Position, Recorded, Store, StoreOptions,
+    StreamAppend, StreamId,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use types::{Timestamp, fresh_uuid};
@@ -18,12 +18,15 @@ pub struct Fresh {
     /// Where it is; nothing is there before the first store opens.
     pub url: String,
     pub dialect: Dialect,
+    /// What all stores share where nothing is on a disk.
+    pub memory: Arc<Memory>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Sqlite,
     Postgres,
+    Memory,
 }
 
 /// Another connection to the database of a case, past the store.
@@ -38,7 +41,10 @@ impl Fresh {
     }
 
     pub async fn store_with(&self, options: StoreOptions) -> Store {
-        Store::open(&self.url, options).await.unwrap()
+        match self.dialect {
+            Dialect::Memory => Store::with_engine(self.memory.clone(), options),
+            Dialect::Sqlite | Dialect::Postgres => Store::open(&self.url, options).await.unwrap(),
+        }
     }
 
     pub async fn raw(&self) -> Raw {
@@ -47,6 +53,7 @@ impl Fresh {
                 Raw::Sqlite(rusqlite::Connection::open(self.url.trim_start_matches("sqlite:")).unwrap())
             }
             Dialect::Postgres => Raw::Postgres(PgConnection::connect(&self.url).await.unwrap()),
+            Dialect::Memory => panic!("nothing is behind a store in memory"),
         }
     }
 }
@@ -75,7 +82,12 @@ impl Raw {
 pub fn on_sqlite<F: Future<Output = ()>>(case: impl FnOnce(Fresh) -> F) {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("events.db").display());
-    block_on(case(Fresh { url, dialect: Dialect::Sqlite }));
+    block_on(case(Fresh { url, dialect: Dialect::Sqlite, memory: Arc::default() }));
+}
+
+/// Runs a case on a database in memory.
+pub fn in_memory<F: Future<Output = ()>>(case: impl FnOnce(Fresh) -> F) {
+    block_on(case(Fresh { url: String::new(), dialect: Dialect::Memory, memory: Arc::default() }));
 }
 
 /// Runs a case on a PostgreSQL database of its own, where there is a server.
@@ -88,7 +100,7 @@ pub fn on_postgres<F: Future<Output = ()>>(case: impl FnOnce(Fresh) -> F) {
     let name = format!("contract_{}", fresh_uuid().simple());
     let url = format!("{address}/{name}");
     block_on(async {
-        case(Fresh { url, dialect: Dialect::Postgres }).await;
+        case(Fresh { url, dialect: Dialect::Postgres, memory: Arc::default() }).await;
         let mut server = PgConnection::connect(&server).await.unwrap();
         let sql = format!("drop database if exists {name} with (force)");
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut server).await.unwrap();

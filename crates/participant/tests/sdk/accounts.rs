@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use participant::{Account, AccountError, Runtime, Write, WriteError};
-use proto::participant::v1::InstructionKind;
+use proto::participant::v1::{InstructionKind, Outcome};
 use testkit::{Fault, Stage, Told, Toy, ToyEvent, ToyState};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -236,4 +236,30 @@ async fn an_order_is_taken_into_an_account_that_is_closed_and_a_write_is_not() {
     assert_eq!(accounts.subject_of("order_1").await.unwrap(), subject);
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn of_a_closed_account_nothing_is_left_that_could_be_other_than_accepted() {
+    let stage = Stage::open(start()).await;
+    let runtime = Runtime::new(Arc::new(Toy::quick()), stage.options(), true).await.unwrap();
+    let accounts = runtime.accounts().clone();
+    let mut running = JoinSet::new();
+    running.spawn(runtime.run(CancellationToken::new()));
+    let (subject, toy) = (SubjectId::mint(fresh_uuid()), ParticipantName::parse("toy").unwrap());
+    stage.register(&subject).await;
+    stage.until(&accounts, &subject, |account| account.known.is_some()).await;
+    accounts.record(&subject, "test", |_, _| (vec![given(3)], Vec::new())).await.unwrap();
+    let [one, other] = ["can_1", "can_2"].map(|id| CancellationId::parse(id).unwrap());
+    let told = |cancellation, kind, epoch| {
+        let scope = &Scope::WholeAccount;
+        Told { participant: &toy, cancellation, subject: &subject, kind, epoch, scope }
+    };
+    stage.instruct(told(&other, InstructionKind::Assess, 1)).await;
+    let accepted = stage.answer(&accounts, &subject, &other, (1, 1)).await;
+    // Both were confirmed, and the first closes the account while the second is under way.
+    stage.instruct(told(&one, InstructionKind::Execute, 1)).await;
+    stage.until(&accounts, &subject, |account| account.closed.is_some()).await;
+    stage.instruct_as_assessed(told(&other, InstructionKind::Execute, 2), &accepted).await;
+    let answer = stage.answer(&accounts, &subject, &other, (2, 1)).await;
+    assert_eq!(answer.outcome(), Outcome::NothingToDo);
 }

@@ -37,10 +37,11 @@ pub(super) fn reject(case: &Case, at: Timestamp) -> Vec<Event> {
     [Some(Event::Rejected { at }), undo(case)].into_iter().flatten().collect()
 }
 
-/// What is being executed goes on: participants answer that nothing is left, and it ends by itself.
+/// What is being executed goes on: participants answer that nothing is left, and it ends by itself. What has
+/// come back to the subject does not: nobody can confirm for an account that is closed.
 pub(super) fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
-    let untouched = case.phase.is_before_execution() && !case.has_executed() && case.request.id != by;
-    if untouched { vec![Event::Expired { by, at }] } else { Vec::new() }
+    let asks_subject = case.phase.is_before_execution() && case.request.id != by;
+    if asks_subject { vec![Event::Expired { by, at }] } else { Vec::new() }
 }
 
 fn undo(case: &Case) -> Option<Event> {

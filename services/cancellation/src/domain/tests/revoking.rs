@@ -104,6 +104,11 @@ fn what_another_cancellation_has_left_nothing_of_expires_unless_it_is_being_done
     given(requested()).when(expire.clone()).then([expired.clone()]);
     given(quoted()).when(expire.clone()).then([expired.clone()]);
     given(executing()).when(expire.clone()).then([]);
+    // Back with the subject, who can confirm no more: what was done before does not keep it open.
+    let changed = answer("b", Kind::Execute, 2, Outcome::Changed);
+    let back = [done("a"), changed].map(|answer| Event::Acknowledged(Arc::new(answer)));
+    let back = after(after(executing(), back), [instructed(Kind::Assess, 3, &["b", "c", "d"])]);
+    given(back).when(expire.clone()).then([expired.clone()]);
     let own = Command::Expire { by: CancellationId::parse("can_1").unwrap(), now: at(7) };
     given(quoted()).when(own).then([]);
     let ended = after(quoted(), [expired]);
