@@ -13,7 +13,7 @@ use cancellation::Roster;
 use event_store::{Memory, MemoryCopy, Position};
 use keys::{Kek, Vault};
 use participant::contract;
-use policy::Packs;
+use policy::{Files, Packs};
 use tempfile::TempDir;
 use testkit::ManualClock;
 use tonic::Status;
@@ -318,7 +318,7 @@ static ROSTER: LazyLock<Roster> = LazyLock::new(|| {
 
 /// The packs that are built in.
 static PACKS: LazyLock<Arc<Packs>> =
-    LazyLock::new(|| Arc::new(Packs::built_in().expect("what is built in is sound")));
+    LazyLock::new(|| Arc::new(Packs::read(&Files::built_in()).expect("what is built in is sound")));
 
 fn in_words(answer: &Answer) -> String {
     match answer {

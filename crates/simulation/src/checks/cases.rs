@@ -246,8 +246,7 @@ impl Checks {
             }
             Said::Confirmed(confirmed) => {
                 case.accepted = Some(case.assessed());
-                case.cooling_off_until =
-                    confirmed.cooling_off_until.as_ref().and_then(Timestamp::from_proto);
+                case.cooling_off_until = confirmed.cooling_off_until.as_ref().and_then(Timestamp::from_proto);
             }
             Said::CooledOff(_) => case.cooling_off_until = None,
             // What differs in nothing material is what was accepted.

@@ -147,7 +147,10 @@ impl Person {
                 )
             }
             Verb::Look => {
-                let message = cancellation::GetCancellationRequest { cancellation_id: cancellation_id()? };
+                let message = cancellation::GetCancellationRequest {
+                    cancellation_id: cancellation_id()?,
+                    ..cancellation::GetCancellationRequest::default()
+                };
                 ask!(
                     doors,
                     cancellation.get_cancellation(message),
@@ -164,7 +167,12 @@ impl Person {
             Verb::Revoke => {
                 let reason = reason(call.content);
                 let cancellation_id = cancellation_id()?;
-                let message = cancellation::RevokeCancellationRequest { request_id, cancellation_id, reason };
+                let message = cancellation::RevokeCancellationRequest {
+                    request_id,
+                    cancellation_id,
+                    reason,
+                    ..cancellation::RevokeCancellationRequest::default()
+                };
                 ask!(
                     doors,
                     cancellation.revoke_cancellation(message),
