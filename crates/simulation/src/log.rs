@@ -13,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use event_store::LogOffset;
 use messaging::{
-    Assignment, ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, TopicDifference,
-    TopicSpec, partition_of,
+    Assignment, ConsumedLog, Delivery, EventLog, Extent, LogError, Message, Record, Subscription,
+    TopicDifference, TopicSpec, partition_of,
 };
 use participant::contract::{PARTITIONS, is_compacted};
 use testkit::ManualClock;
@@ -25,6 +25,9 @@ use crate::{
     dice::Dice,
     life::{Failed, Life, Pass},
 };
+
+/// No topic is ever made again.
+const INCARNATION: &str = "1";
 
 /// The log that all processes share.
 pub struct SimulatedLog {
@@ -127,6 +130,18 @@ impl SimulatedLog {
     /// The oldest record that nobody has looked at yet.
     pub fn next_unseen(&self) -> Option<Record> {
         self.inner().unseen.pop_front()
+    }
+
+    fn extents(&self, topic: &str) -> Vec<Extent> {
+        let inner = self.inner();
+        let partitions = inner.topics.get(topic).map_or(&[][..], Vec::as_slice);
+        let extent = |(partition, records): (usize, &Vec<Record>)| Extent {
+            partition: partition as i32,
+            incarnation: INCARNATION.into(),
+            first: 0,
+            end: records.len() as i64,
+        };
+        partitions.iter().enumerate().map(extent).collect()
     }
 
     /// A member joins its group, and has all partitions from now on.
@@ -260,6 +275,13 @@ impl EventLog for Wire {
         Ok(self.life.leave(pass).await?)
     }
 
+    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError> {
+        let pass = self.life.enter().await?;
+        let found = self.log.extents(topic);
+        self.life.leave(pass).await?;
+        Ok(found)
+    }
+
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {
         let pass = self.life.enter().await?;
         let group = subscription.group.clone();
@@ -299,7 +321,7 @@ impl Reading {
                 (0..count).map(|partition| Assignment {
                     topic: topic.clone(),
                     partition,
-                    incarnation: "1".into(),
+                    incarnation: INCARNATION.into(),
                 })
             });
             return Ok(Delivery::Assigned(assigned.collect()));

@@ -201,7 +201,7 @@ async fn run(
     match service {
         "identity" => {
             let (token_key, messages_dir) = (key("token"), messages);
-            let options = identity::Options { participant, secret, vault, token_key, messages_dir };
+            let options = identity::Options { participant, secret, vault, token_key, messages_dir, packs };
             let built = identity::build(options).await.map_err(said)?;
             doors.identity.set(Some(IdentityClient::new(built.grpc())));
             built.run(stop).await.map_err(said)

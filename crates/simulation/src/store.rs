@@ -60,7 +60,7 @@ impl SimulatedEngine {
     async fn committed(&self, appends: &Arc<Vec<Append>>) -> Result<Vec<Verdict>, StoreError> {
         let before = self.memory.head().await?;
         let verdicts = match self.bug {
-            Some(Bug::IgnoredVersion) => plant::ignoring_versions(&*self.memory, appends).await?,
+            Some(Bug::IgnoredVersion) => plant::ignoring_versions(&self.memory, appends).await?,
             _ => self.memory.commit(appends).await?,
         };
         self.witness.saw(self.service, self.memory.after(before));

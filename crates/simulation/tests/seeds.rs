@@ -1,5 +1,5 @@
 //! The simulation over many seeds, and every bug that is put in is found.
-#![expect(clippy::unwrap_used, reason = "all of it is tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "all of it is tests")]
 
 use simulation::{Bug, run, run_seeds};
 

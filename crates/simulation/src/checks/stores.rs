@@ -16,8 +16,16 @@ const ONCE: [&str; 5] = [
     "exeunt.cancellation.v1.Completed",
 ];
 
-/// Who acts when somebody calls, and not a service by itself.
-const CALLER: &str = "local";
+/// Facts that bring something new into an account, which a closed one does not take.
+const NEW: [&str; 7] = [
+    "exeunt.wallet.v1.BalanceRecorded",
+    "exeunt.wallet.v1.BenefitRecorded",
+    "exeunt.subscription.v1.SubscriptionRecorded",
+    "exeunt.payscore.v1.AuthorizationRecorded",
+    "exeunt.payscore.v1.ServiceOrderCreated",
+    "exeunt.payscore.v1.CreditPurchaseRecorded",
+    "exeunt.retention.v1.DataSetRecorded",
+];
 
 /// As much of an event as says which thing it is about.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -59,12 +67,8 @@ impl StoreFacts {
             event.version
         );
         must!(!self.once.contains(&once(event)), "{service} has {kind} twice for {stream}");
-        // What one case's end means for another of the same account is told in the same transaction.
-        let is_answer = kind.starts_with("exeunt.participant.v1.");
-        if service != "cancellation" && !is_answer && self.closed.contains(stream) {
-            let by_caller = &*event.metadata.actor == CALLER;
-            must!(!by_caller, "{service} took {kind} for {stream}, whose account is closed");
-        }
+        let is_late = NEW.contains(&kind) && self.closed.contains(stream);
+        must!(!is_late, "{service} took {kind} for {stream}, whose account is closed");
         if let Some(answer) = answer_of(event) {
             let last = self.answers.get(&answer.cancellation_id).copied().unwrap_or_default();
             must!(

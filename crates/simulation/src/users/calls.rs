@@ -467,5 +467,6 @@ fn leaving_data(
         controller: Some(retention::Controller { name: "Exeunt Ltd".into(), jurisdiction: "CN".into() }),
         category: categories[dice.place(categories.len())].into(),
         last_event_at: Some(past.to_proto()),
+        ..retention::RecordDataSetRequest::default()
     }
 }

@@ -61,7 +61,7 @@ impl App {
             }
             Ok::<_, Error>(streams)
         };
-        tokio::task::spawn_blocking(look).await?
+        participant::aside(look).await?
     }
 
     async fn released(&self, stream: &SubjectId) -> Result<State, Error> {

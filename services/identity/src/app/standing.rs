@@ -68,7 +68,7 @@ impl App {
         let id = AppealId::mint(fresh_uuid());
         let (vault, owner, field) = (self.vault.clone(), subject.clone(), appeal_field(&id));
         let seal = move || vault.seal(owner.as_str(), &field, text.as_bytes());
-        let sealed: std::sync::Arc<[u8]> = tokio::task::spawn_blocking(seal).await??.into();
+        let sealed: std::sync::Arc<[u8]> = participant::aside(seal).await??.into();
         let decide = |state: &State, now| {
             let due = self.due(&region, now);
             let command = standing::Command::Appeal { id: id.clone(), sealed: sealed.clone(), due };
@@ -95,7 +95,7 @@ impl App {
         let (vault, owner) = (self.vault.clone(), subject.clone());
         let (field, sealed) = (appeal_field(id), appeal.sealed.clone());
         let open = move || vault.open_sealed(owner.as_str(), &field, &sealed);
-        let text = tokio::task::spawn_blocking(open).await??;
+        let text = participant::aside(open).await??;
         Ok(Opened { subject, text: String::from_utf8_lossy(&text).into_owned(), appeal })
     }
 

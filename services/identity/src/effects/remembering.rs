@@ -91,7 +91,7 @@ impl Effects {
         self.note(&week.name(), work, made).await?;
         let (vault, subject, state) = (self.outside.vault.clone(), work.subject.clone(), work.state.clone());
         let streams = move || contact_streams(&vault, &subject, &state, week);
-        let streams = tokio::task::spawn_blocking(streams).await.map_err(FollowError::new)?;
+        let streams = participant::aside(streams).await.map_err(FollowError::new)?;
         let released = Released {
             cancellation: cancellation.clone(),
             region: work.region.clone(),
@@ -127,7 +127,7 @@ impl Effects {
         }
         let vault = self.outside.vault.clone();
         let destroy = move || vault.destroy_all(weeks.iter().map(|week| &**week));
-        let destroyed = tokio::task::spawn_blocking(destroy).await.map_err(FollowError::new)?;
+        let destroyed = participant::aside(destroy).await.map_err(FollowError::new)?;
         destroyed.map_err(FollowError::new)
     }
 }
