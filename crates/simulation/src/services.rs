@@ -218,7 +218,7 @@ async fn run(
             built.run(stop).await.map_err(said)
         }
         "retention" => {
-            let options = retention::Options { participant, secret, table: None };
+            let options = retention::Options { participant, secret, packs };
             let built = retention::build(options).await.map_err(said)?;
             doors.retention.set(Some(RetentionClient::new(built.grpc())));
             built.run(stop).await.map_err(said)

@@ -175,7 +175,11 @@ fn leaving_data(
         request_id,
         subject_id,
         system: "app".into(),
-        controller: Some(retention::Controller { name: "Exeunt Ltd".into(), jurisdiction: "CN".into() }),
+        controller: Some(retention::Controller {
+            name: "Exeunt Ltd".into(),
+            jurisdiction: "CN".into(),
+            ..retention::Controller::default()
+        }),
         category: categories[dice.place(categories.len())].into(),
         last_event_at: Some(past.to_proto()),
         ..retention::RecordDataSetRequest::default()
