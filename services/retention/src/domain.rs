@@ -2,9 +2,11 @@
 //! restricted. What the law says of them is in the packs, what keeps them from going in [`holds`], and
 //! how they go in [`erasure`]; dates arrive as values.
 
+mod devices;
 mod erasure;
 mod holds;
 
+pub use devices::{CLEAN_UPS_MAX, CleanUp};
 pub use erasure::{OpenCases, Suspension, drop_suspended, expire, let_evidence_go, resume, treat};
 pub use holds::{End, HOLDS_MAX, Hold, HoldId, NewHold, Reach, Release, expire_hold, free_at};
 pub use policy::{Category, ControllerClass};
@@ -102,6 +104,8 @@ pub struct DataSet {
     pub evidence_of: Option<CancellationId>,
     /// The cancellations that would have taken it away, were it not held.
     pub suspended: Vec<Suspension>,
+    /// The devices on which it was cleared.
+    pub clean_ups: Vec<CleanUp>,
 }
 
 /// One subject's data sets and the holds over them, in the order in which they were recorded.
@@ -153,6 +157,13 @@ pub enum Command {
         release: Release,
         /// The subject's cancellations that have not ended here.
         open: OpenCases,
+    },
+    /// An app has cleared a device.
+    CleanUp {
+        /// Of what.
+        id: DataSetId,
+        /// Which kind of app, and when.
+        done: CleanUp,
     },
 }
 
@@ -238,6 +249,13 @@ pub enum Event {
         /// Since when.
         at: Timestamp,
     },
+    /// An app has cleared a device.
+    CleanedUp {
+        /// Of what.
+        id: DataSetId,
+        /// Which kind of app, and when.
+        done: CleanUp,
+    },
     /// Nothing that this reaches over may be erased.
     HoldPlaced(NewHold),
     /// Somebody ended one.
@@ -271,6 +289,12 @@ pub enum Rejection {
     /// It would have ended before it began.
     #[error("the hold's date has come already")]
     HoldOver,
+    /// The data set is none that stays on devices.
+    #[error("the subject has no such data on their devices")]
+    NotOnDevice,
+    /// As many devices were reported as may be.
+    #[error("{CLEAN_UPS_MAX} devices were reported, and there may be no more")]
+    TooManyCleanUps,
 }
 
 /// Says which facts a command adds, or why it is refused.
@@ -286,6 +310,7 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
         Command::Record(new) => Ok(vec![Event::Recorded(new)]),
         Command::PlaceHold(new) => holds::place(state, new),
         Command::ReleaseHold { id, release, open } => Ok(holds::release(state, id, release, &open)),
+        Command::CleanUp { id, done } => devices::report(state, &id, done),
     }
 }
 
@@ -317,7 +342,9 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         Event::Recorded(new) => {
             let NewDataSet { id, controller, category, content, evidence_of, .. } = new.clone();
             let (holding, suspended) = (Holding::Held(content), Vec::new());
-            state.data_sets.push(DataSet { id, controller, category, holding, evidence_of, suspended });
+            let clean_ups = Vec::new();
+            let set = DataSet { id, controller, category, holding, evidence_of, suspended, clean_ups };
+            state.data_sets.push(set);
         }
         Event::Erased { id, gone, .. } => change(&mut state, id, |_| Holding::Erased(gone.clone())),
         Event::Anonymised { id, gone, .. } => change(&mut state, id, |_| Holding::Anonymised(gone.clone())),
@@ -333,6 +360,11 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         Event::Dropped { cancellation, .. } => {
             for set in &mut state.data_sets {
                 set.suspended.retain(|wish| wish.cancellation != *cancellation);
+            }
+        }
+        Event::CleanedUp { id, done } => {
+            if let Some(set) = state.data_sets.iter_mut().find(|set| set.id == *id) {
+                set.clean_ups.push(done.clone());
             }
         }
         Event::Deferred { .. } => {}

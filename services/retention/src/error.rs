@@ -3,7 +3,7 @@
 use service_kit::{CallError, Refusal, Refuse};
 use tonic::Code;
 
-use crate::domain::{DATA_SETS_MAX, DataSetId, HOLDS_MAX, Rejection};
+use crate::domain::{CLEAN_UPS_MAX, DATA_SETS_MAX, DataSetId, HOLDS_MAX, Rejection};
 
 /// A call that is not fulfilled.
 pub type Error = CallError<Rejection>;
@@ -23,6 +23,11 @@ impl Refuse for Rejection {
                     .metadata("data_set_ids", ids.join(","))
             }
             Self::HoldOver => Refusal::new(Code::FailedPrecondition, "HOLD_OVER", self.to_string()),
+            Self::NotOnDevice => Refusal::new(Code::NotFound, "NOT_ON_DEVICE", self.to_string()),
+            Self::TooManyCleanUps => {
+                Refusal::new(Code::FailedPrecondition, "CLEAN_UPS_TOO_MANY", self.to_string())
+                    .metadata("clean_ups_max", CLEAN_UPS_MAX.to_string())
+            }
         }
     }
 }

@@ -8,14 +8,14 @@ use prost::Message as _;
 use proto::retention::v1::{
     Hold, ListDataSetsRequest, ListDataSetsResponse, ListHoldsRequest, ListHoldsResponse, PlaceHoldRequest,
     PlaceHoldResponse, RecordDataSetRequest, RecordDataSetResponse, ReleaseHoldRequest, ReleaseHoldResponse,
-    retention_service_server::RetentionService,
+    ReportDeviceCleanUpRequest, ReportDeviceCleanUpResponse, retention_service_server::RetentionService,
 };
 use tonic::{Request, Response, Status};
 use types::fresh_uuid;
 
 use crate::{
     Retention,
-    domain::{self, Command, DataSetId, HoldId},
+    domain::{self, CleanUp, Command, DataSetId, HoldId},
     error::Error,
     participant::open_cases,
     wire,
@@ -116,6 +116,30 @@ impl RetentionService for Api {
         // The id of a data set finds its subject, too, but no hold.
         let hold = hold_of(&written).ok_or(AccountError::NotFound).map_err(Error::from)?;
         Ok(Response::new(ReleaseHoldResponse { hold: Some(hold) }))
+    }
+
+    async fn report_device_clean_up(
+        &self,
+        request: Request<ReportDeviceCleanUpRequest>,
+    ) -> Result<Response<ReportDeviceCleanUpResponse>, Status> {
+        let caller = service_kit::caller(&request)?;
+        let request = request.into_inner();
+        let (request_id, id, client) = wire::report_device_clean_up(&request).map_err(Error::from)?;
+        let subject = self.accounts.subject_of(id.as_str()).await.map_err(Error::from)?;
+        let write = Write {
+            caller: &caller,
+            request_id: &request_id,
+            digest: self.secret.hmac("ReportDeviceCleanUp", &[&request.encode_to_vec()]),
+            subject: &subject,
+        };
+        let report = |account: &Account<domain::State>, at| {
+            let done = CleanUp { client: client.clone(), at };
+            let command = Command::CleanUp { id: id.clone(), done };
+            Ok((domain::decide(&account.state, command)?, id.to_string()))
+        };
+        let written = self.accounts.order(write, report).await.map_err(Error::from)?;
+        let data_set = written.account.state.find(&id).map(|set| wire::data_set(&subject, set, ""));
+        Ok(Response::new(ReportDeviceCleanUpResponse { data_set }))
     }
 
     async fn list_holds(

@@ -23,6 +23,7 @@ use types::{Action, Caller, CancellationId, Item, ItemKind, ParticipantName, Sco
 use super::*;
 use crate::domain::{Category, Content, DataSetId, Event, NewDataSet};
 
+mod devices;
 mod holding;
 
 struct World {

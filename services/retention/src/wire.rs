@@ -13,11 +13,13 @@ pub use events::{decode, encode};
 pub use holds::{PlaceHold, ReleaseHold, hold, list_holds, place_hold, release_hold};
 
 use crate::domain::{
-    Basis, Category, Content, Controller, ControllerClass, DataSet, DataSetId, Holding, NewDataSet, State,
+    Basis, Category, CleanUp, Content, Controller, ControllerClass, DataSet, DataSetId, Holding, NewDataSet,
+    State,
 };
 
 const SYSTEM_CHARS_MAX: usize = 64;
 const CONTROLLER_CHARS_MAX: usize = 100;
+const CLIENT_LENGTH_MAX: usize = 16;
 
 /// A RecordDataSet as it was read; the id is minted by whoever records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +128,7 @@ pub fn data_set(subject: &SubjectId, set: &DataSet, ground: &str) -> pb::DataSet
         controller: Some(controller(&set.controller)),
         category: category(set.category).into(),
         evidence_of: set.evidence_of.as_ref().map(ToString::to_string).unwrap_or_default(),
+        clean_ups: set.clean_ups.iter().map(clean_up).collect(),
         ..pb::DataSet::default()
     };
     let content = match &set.holding {
@@ -154,6 +157,27 @@ pub fn data_set(subject: &SubjectId, set: &DataSet, ground: &str) -> pb::DataSet
         told.last_event_at = Some(content.last_event_at.to_proto());
     }
     told
+}
+
+fn clean_up(done: &CleanUp) -> pb::CleanUp {
+    pb::CleanUp { client: done.client.clone(), reported_at: Some(done.at.to_proto()) }
+}
+
+/// A report of an app: its request's own id, the data set, and the kind of app.
+///
+/// # Errors
+/// [`BadRequest`] with every bad field.
+pub fn report_device_clean_up(
+    request: &pb::ReportDeviceCleanUpRequest,
+) -> Result<(String, DataSetId, String), BadRequest> {
+    let mut v = Violations::new();
+    let request_id = v.optional_request_id("request_id", &request.request_id);
+    let id = v.id("data_set_id", &request.data_set_id, DataSetId::parse);
+    let client = &request.client;
+    let right = (1..=CLIENT_LENGTH_MAX).contains(&client.len())
+        && client.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    v.check(right, "client", "must be 1 to 16 small letters and digits");
+    v.finish(|| Some((request_id?.unwrap_or_default(), id?, client.clone())))
 }
 
 fn tell_basis(told: &mut pb::DataSet, basis: &Basis) {

@@ -7,10 +7,10 @@ use prost::{Message, Name};
 use proto::retention::v1 as pb;
 use types::{CancellationId, SubjectId, Timestamp};
 
-use super::{category_from, class_from, data_set, hold};
+use super::{category_from, class_from, clean_up, data_set, hold};
 use crate::domain::{
-    Basis, Content, Controller, DataSet, DataSetId, Event, Gone, HoldId, Holding, NewDataSet, NewHold, Reach,
-    Release, Restriction, Suspension,
+    Basis, CleanUp, Content, Controller, DataSet, DataSetId, Event, Gone, HoldId, Holding, NewDataSet,
+    NewHold, Reach, Release, Restriction, Suspension,
 };
 
 /// A fact as it is stored.
@@ -20,7 +20,8 @@ pub fn encode(event: &Event) -> Encoded {
         Event::Recorded(new) => {
             let NewDataSet { id, subject, controller, category, content, evidence_of } = new.clone();
             let (holding, suspended) = (Holding::Held(content), Vec::new());
-            let set = DataSet { id, controller, category, holding, evidence_of, suspended };
+            let clean_ups = Vec::new();
+            let set = DataSet { id, controller, category, holding, evidence_of, suspended, clean_ups };
             Encoded::of(&pb::DataSetRecorded { data_set: Some(data_set(&subject, &set, "")) })
         }
         Event::Erased { id, cancellation, gone } => Encoded::of(&pb::DataSetErased {
@@ -65,6 +66,9 @@ pub fn encode(event: &Event) -> Encoded {
             until: Some(until.to_proto()),
             deferred_at: Some(at.to_proto()),
         }),
+        Event::CleanedUp { id, done } => {
+            Encoded::of(&pb::DeviceCleanedUp { data_set_id: id.to_string(), clean_up: Some(clean_up(done)) })
+        }
         Event::HoldPlaced(new) => Encoded::of(&pb::HoldPlaced { hold: Some(hold(new, None)) }),
         Event::HoldReleased { id, release } => Encoded::of(&pb::HoldReleased {
             hold_id: id.to_string(),
@@ -91,6 +95,7 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
         1 if kind == pb::ErasureSuspended::full_name() => message(payload, suspended),
         1 if kind == pb::SuspendedErasuresDropped::full_name() => message(payload, dropped),
         1 if kind == pb::ErasureDeferred::full_name() => message(payload, deferred),
+        1 if kind == pb::DeviceCleanedUp::full_name() => message(payload, cleaned_up),
         1 if kind == pb::HoldPlaced::full_name() => message(payload, hold_placed),
         1 if kind == pb::HoldReleased::full_name() => message(payload, hold_released),
         1 if kind == pb::HoldExpired::full_name() => message(payload, hold_expired),
@@ -123,6 +128,12 @@ fn recorded(message: pb::DataSetRecorded) -> Option<Event> {
             id => Some(CancellationId::parse(id).ok()?),
         },
     }))
+}
+
+fn cleaned_up(message: pb::DeviceCleanedUp) -> Option<Event> {
+    let id = DataSetId::parse(&message.data_set_id).ok()?;
+    let done = message.clean_up?;
+    Some(Event::CleanedUp { id, done: CleanUp { client: done.client, at: instant(done.reported_at)? } })
 }
 
 fn erased(message: pb::DataSetErased) -> Option<Event> {

@@ -6,7 +6,7 @@ use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, field_descriptor_proto::Type};
 
 use super::*;
-use crate::domain::{End, Event, Gone, HoldId, NewHold, Reach, Release, Restriction, Suspension};
+use crate::domain::{CleanUp, End, Event, Gone, HoldId, NewHold, Reach, Release, Restriction, Suspension};
 
 const NOW: Timestamp = Timestamp::EPOCH;
 
@@ -108,7 +108,7 @@ fn a_list_is_asked_for_by_subject_and_at_most_one_ground() {
 
 fn set(holding: Holding) -> DataSet {
     let NewDataSet { id, controller, category, evidence_of, .. } = new();
-    DataSet { id, controller, category, holding, evidence_of, suspended: vec![] }
+    DataSet { id, controller, category, holding, evidence_of, suspended: vec![], clean_ups: vec![] }
 }
 
 fn new() -> NewDataSet {
@@ -170,6 +170,10 @@ fn every_event_is_stored_and_read_back() {
         Event::HoldPlaced(NewHold { expires_at: None, reach: Reach::default(), ..new_hold() }),
         Event::HoldReleased { id: new_hold().id, release },
         Event::HoldExpired { id: new_hold().id, at: at(9) },
+        Event::CleanedUp {
+            id: DataSetId::parse("dat_1").unwrap(),
+            done: CleanUp { client: "ios".into(), at: at(9) },
+        },
         Event::Recorded(NewDataSet { evidence_of: None, ..new() }),
         Event::Recorded(new()),
         Event::Erased { id: id.clone(), cancellation: cancellation.clone(), gone: gone.clone() },
