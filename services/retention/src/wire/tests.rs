@@ -307,8 +307,8 @@ fn a_data_set_is_told_with_the_holds_over_it_and_what_waits_for_their_end() {
     assert_eq!(told.evidence_of, "can_9");
 }
 
-/// What text in facts may be: ids, names of systems and organisations, codes, and law.
-const IMPERSONAL: [&str; 19] = [
+/// What text in facts may be: ids, names of systems and organisations, codes, kinds of apps, and law.
+const IMPERSONAL: [&str; 20] = [
     "subject_id",
     "data_set_id",
     "data_set_ids",
@@ -320,6 +320,7 @@ const IMPERSONAL: [&str; 19] = [
     "actor",
     "released_by",
     "system",
+    "client",
     "name",
     "jurisdiction",
     "ground",
