@@ -52,6 +52,35 @@ impl Partner {
         answer.cancellation.unwrap().attention.remove(0)
     }
 
+    /// One cancellation a page, and filters that leave none.
+    async fn pages_hold_all_three(&self) {
+        let mut request = ops::ListAttentionRequest { page_size: 1, ..ops::ListAttentionRequest::default() };
+        let mut ids = std::collections::BTreeSet::new();
+        loop {
+            let page = self.operations().list_attention(request.clone()).await.unwrap().into_inner();
+            assert!(page.waiting.len() <= 1);
+            ids.extend(page.waiting.into_iter().map(|one| one.cancellation_id));
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(ids.len(), 3);
+        let any = ops::ListAttentionRequest::default;
+        for none in [
+            ops::ListAttentionRequest { causes: vec![pb::AttentionCause::DueSoon.into()], ..any() },
+            ops::ListAttentionRequest { participant: "other".into(), ..any() },
+            ops::ListAttentionRequest { owner: "nobody".into(), ..any() },
+            ops::ListAttentionRequest { due_before: Some(SystemClock.now().to_proto()), ..any() },
+        ] {
+            let page = self.operations().list_attention(none).await.unwrap().into_inner();
+            assert_eq!(page.waiting, []);
+        }
+        let wrong = ops::ListAttentionRequest { page_size: -1, page_token: "x".into(), ..any() };
+        let refused = self.operations().list_attention(wrong).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    }
+
     /// All that waits, once something does.
     async fn waiting(&self, owner: &str) -> Vec<ops::WaitingForAttention> {
         let request =
@@ -143,6 +172,7 @@ async fn b07_a_bulk_retry_tells_all_that_failed_goes_on_by_itself_and_can_be_sto
         cases.push(case);
     }
     eventually(async || (partner.waiting("").await.len() == 3).then_some(())).await;
+    partner.pages_hold_all_three().await;
     let start = ops::StartBulkRetryRequest {
         request_id: "b1".into(),
         filter: Some(ops::AttentionFilter {
@@ -227,8 +257,18 @@ async fn b03_who_does_not_answer_is_told_of_by_itself_and_what_nobody_deals_with
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attestation_that_completes_the_closing_of_an_account_closes_it() {
-    let mut partner = Partner::beside("", "whole_account", Overrides::default()).await;
+    let roster = "extends = \"default\"\n";
+    let mut partner = Partner::beside(roster, "whole_account", Overrides::default()).await;
     let (case, subject) = partner.request_of("one", Kind::WholeAccount(WholeAccount {})).await;
+    // The others finish by themselves; the partner alone says nothing.
+    let request = pb::GetCancellationRequest { cancellation_id: case.clone(), ..Default::default() };
+    eventually(async || {
+        let answer = partner.app.cancellation.get_cancellation(request.clone()).await.unwrap().into_inner();
+        let all = answer.cancellation.unwrap().participants;
+        let open = all.iter().filter(|one| one.state() != pb::ParticipantState::Finished);
+        (open.map(|one| one.name.as_str()).collect::<Vec<_>>() == ["partner"]).then_some(())
+    })
+    .await;
     let attest = ops::AttestRequest {
         cancellation_id: case.clone(),
         participant: "partner".into(),

@@ -127,3 +127,117 @@ fn attestation_from(stored: &pb::Attestation) -> Option<Attestation> {
         at: Timestamp::from_proto(stored.attested_at.as_ref()?)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use participant::Encoded;
+    use types::{CancellationId, Edition, Scope, SubjectId};
+
+    use super::*;
+    use crate::{
+        domain::{
+            Attention, Case, Cause, Ladder, Level, Request, Terms,
+            bulk::{Bulk, BulkEvent, Filter},
+            evolve,
+        },
+        wire,
+    };
+
+    const AT: Timestamp = Timestamp::EPOCH;
+
+    fn name() -> ParticipantName {
+        ParticipantName::parse("till").unwrap()
+    }
+
+    fn case() -> Case {
+        let request = Request {
+            id: CancellationId::parse("can_1").unwrap(),
+            subject: SubjectId::parse("sbj_1").unwrap(),
+            region: "CN".into(),
+            edition: Edition::Domestic,
+            scope: Scope::WholeAccount,
+            roster: Vec::new(),
+            gates_none: true,
+            tokens_required: 0,
+            terms: Terms::default(),
+            ladder: Ladder::default(),
+            channel: String::new(),
+            sealed_reason: Arc::from([]),
+            at: AT,
+        };
+        *evolve(None, Event::Requested(Arc::new(request))).unwrap()
+    }
+
+    #[test]
+    fn what_operators_do_and_what_waits_for_them_reads_as_it_was_written() {
+        let assign =
+            Action::Assign { cause: Cause::Failed, participant: Some(name()), owner: "lee".into(), due: AT };
+        let attest = Action::Attest { participant: name(), evidence: "T-1".into() };
+        let retry = Action::Retry { participant: name() };
+        let mut facts: Vec<Event> = [assign, Action::Reassess, retry, attest, Action::Extend]
+            .map(|action| Operation { action, actor: "kim".into(), reason: "why".into(), at: AT })
+            .map(|operation| Event::Operated(Arc::new(operation)))
+            .into();
+        let (evidence, reason) = ("T-1".to_owned(), "why".to_owned());
+        let attestation = Attestation { participant: name(), evidence, actor: "kim".into(), reason, at: AT };
+        facts.push(Event::Attested(Arc::new(attestation)));
+        let causes = [
+            (Cause::AnswerOverdue, Some(name())),
+            (Cause::WaitingTooLong, Some(name())),
+            (Cause::Failed, Some(name())),
+            (Cause::Contradicted, Some(name())),
+            (Cause::DueSoon, None),
+        ];
+        for (cause, participant) in causes {
+            for level in [Level::Reminder, Level::Attention, Level::Overdue] {
+                let (owner, participant) = ("lee".into(), participant.clone());
+                let told = Attention { cause, participant, level, since: AT, owner, due: AT, assigned: true };
+                facts.push(Event::AttentionRaised(Arc::new(told)));
+            }
+            facts.push(Event::AttentionCleared { cause, participant, at: AT });
+        }
+        facts.push(Event::Extended { due: AT, at: AT });
+        facts.push(Event::Amended { receipt: "two".into(), unfinished: vec![name()], at: AT });
+        for fact in facts {
+            let written = wire::recorded_for_test(&wire::encode(&case(), &fact), AT);
+            match wire::decode(&written) {
+                Ok(Decoded::Case(read)) => assert_eq!(read, fact),
+                _ => panic!("{fact:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_facts_of_a_bulk_retry_read_as_they_were_written() {
+        let filter = Filter {
+            owner: Some("lee".into()),
+            causes: vec![Cause::Failed, Cause::AnswerOverdue],
+            participant: Some(name()),
+            due_before: Some(AT),
+        };
+        let begun = |filter| Bulk {
+            filter,
+            per_minute: 60,
+            actor: "kim".into(),
+            reason: "why".into(),
+            started_at: AT,
+            after: None,
+            retried: 0,
+            skipped: 0,
+            ended: None,
+        };
+        for fact in [
+            BulkEvent::Started(Arc::new(begun(filter))),
+            BulkEvent::Started(Arc::new(begun(Filter::default()))),
+            BulkEvent::Progressed { after: (AT, "can_1".into()), retried: 2, skipped: 1 },
+            BulkEvent::Ended { cancelled: true, actor: "kim".into(), reason: "why".into(), at: AT },
+        ] {
+            let Encoded { kind, schema, payload } = wire::bulk::encode(&fact);
+            let written = event_store::NewEvent { id: types::fresh_uuid(), kind, schema, payload };
+            match wire::decode(&wire::recorded_for_test(&written, AT)) {
+                Ok(Decoded::Bulk(read)) => assert_eq!(read, fact),
+                _ => panic!("{fact:?}"),
+            }
+        }
+    }
+}
