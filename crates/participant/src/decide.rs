@@ -149,7 +149,7 @@ impl<'a, P: Participant> Draft<'a, P> {
                 let answer = self.assessed(instruction, &case, 1);
                 self.answered(Some(told), answer);
             }
-            pb::InstructionKind::Execute => self.execute(told),
+            pb::InstructionKind::Execute => self.execute(told, before),
             pb::InstructionKind::Freeze => {
                 let step = match self.decided.account.closed {
                     Some(_) => Step::nothing_to_do(),
@@ -209,7 +209,7 @@ impl<'a, P: Participant> Draft<'a, P> {
         }));
     }
 
-    fn execute(&mut self, told: &Told) {
+    fn execute(&mut self, told: &Told, before: Option<&CaseRecord>) {
         let Told { instruction, case, .. } = told;
         // The ledger was faster than the instruction: it has happened, whatever was assessed.
         if self.decided.account.closed.as_ref() == Some(&case.cancellation) {
@@ -218,6 +218,16 @@ impl<'a, P: Participant> Draft<'a, P> {
         }
         let found = self.assessment(case);
         let accepted = &instruction.assessment_digest;
+        // Told once more while it waits: what it has done of that since is no changed fact.
+        let begun = before.is_some_and(|record| {
+            record.phase == Phase::Working && record.answer().assessment_digest == *accepted
+        });
+        if begun && !accepted.is_empty() {
+            let step = self.unless_blocked(case, &found.blockers, P::resume);
+            self.take(Some(told), case, 1, step);
+            self.reconsider();
+            return;
+        }
         // Of a closed account nothing is left that could be other than accepted, and nobody to accept anew.
         let is_closed = self.decided.account.closed.is_some();
         if !is_closed && !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..] {

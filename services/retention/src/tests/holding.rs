@@ -198,6 +198,24 @@ async fn b17_a_hold_comes_between_confirmation_and_end_and_nobody_is_asked_again
 }
 
 #[tokio::test]
+async fn b17_an_execute_that_is_told_once_more_while_it_waits_goes_on_waiting() {
+    let world = World::new().await;
+    world.record("", DataCategory::TransactionRecords).await;
+    world.record("", DataCategory::Marketing).await;
+    let hold = world.place(world.new_hold_on_marketing()).await.unwrap();
+    let (assess, assessed) = world.assess().await;
+    for epoch in [2, 3] {
+        let execute = Told { kind: InstructionKind::Execute, epoch, ..assess };
+        world.stage.instruct_as_assessed(execute, &assessed).await;
+        assert_eq!(world.answer(epoch).await.outcome(), Outcome::Waiting, "{epoch}");
+    }
+    world.release(&hold.hold_id).await.unwrap();
+    let answer = world.stage.answer(&world.accounts, &world.subject, &world.cancellation, (3, 2)).await;
+    assert_eq!((answer.outcome(), answer.kept.len()), (Outcome::Restricted, 1));
+    assert!(world.closed().await);
+}
+
+#[tokio::test]
 async fn b18_the_evidence_of_an_open_cancellation_outlasts_its_date_and_goes_with_its_end() {
     let world = World::new().await;
     world.evidence(DataCategory::DeviceLogs).await;
