@@ -62,7 +62,8 @@ pub struct Step<E> {
     pub answer: Answer,
     /// FREEZE: until when it can be taken back without loss, where that is earlier than EXECUTE.
     pub undo_until: Option<Timestamp>,
-    /// UNDO: what could not be taken back, and what the subject must do themselves.
+    /// UNDO: what could not be taken back, and what the subject must do themselves. FREEZE: what cannot
+    /// be suspended.
     pub remaining: Vec<QuoteItem>,
 }
 
@@ -85,7 +86,8 @@ impl<E> Step<E> {
         Self { undo_until: Some(until), ..self }
     }
 
-    /// Of an UNDO: this could not be taken back, or is left for the subject to do.
+    /// Of an UNDO: this could not be taken back, or is left for the subject to do. Of a FREEZE: this
+    /// could not be suspended.
     #[must_use]
     pub fn remaining(self, remaining: Vec<QuoteItem>) -> Self {
         Self { remaining, ..self }

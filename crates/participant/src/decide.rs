@@ -173,7 +173,9 @@ impl<'a, P: Participant> Draft<'a, P> {
                     cause: "The account is closed, and stays so.".to_owned(),
                     owner: self.participant.name().to_string(),
                 };
-                Step::new(Vec::new(), Answer::Failed(failure))
+                // Its own facts stay, and it knows them by name.
+                let found = self.participant.undo(case, &self.decided.account.state, self.now);
+                Step::new(Vec::new(), Answer::Failed(failure)).remaining(found.remaining)
             }
             (Some(_), Some(_)) => Step::nothing_to_do(),
             (Some(_), None) => self.participant.undo(case, &self.decided.account.state, self.now),

@@ -2,12 +2,14 @@
 //! face payment.
 
 mod ending;
+mod freezing;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 pub use ending::{Blocking, Consequence, Wanted, blocking, consequences, end, unbound_by};
+pub use freezing::{freeze, frozen, thaw};
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
 types::minted_id!(
@@ -64,6 +66,8 @@ pub struct Authorization {
     pub unbound_at: Option<Timestamp>,
     /// By which cancellation.
     pub unbound_by: Option<CancellationId>,
+    /// The cancellations that suspend it: nothing new can be used under it.
+    pub frozen_by: BTreeSet<CancellationId>,
     /// What was used under it, in the order in which it was recorded.
     pub orders: Vec<ServiceOrder>,
 }
@@ -201,6 +205,24 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A cancellation that can still be taken back suspends it.
+    AuthorizationFrozen {
+        /// Which.
+        id: AuthorizationId,
+        /// Which cancellation.
+        cancellation: CancellationId,
+        /// When.
+        at: Timestamp,
+    },
+    /// That cancellation suspends it no more.
+    AuthorizationThawed {
+        /// Which.
+        id: AuthorizationId,
+        /// Which cancellation.
+        cancellation: CancellationId,
+        /// When.
+        at: Timestamp,
+    },
     /// Use of a service on credit began.
     OrderCreated(Box<ServiceOrder>),
     /// Use is over.
@@ -237,6 +259,16 @@ pub enum Rejection {
     /// The authorisation was taken back.
     #[error("authorization {0} is unbound: nothing can be used on credit under it")]
     Unbound(AuthorizationId),
+    /// A cancellation suspends the authorisation.
+    #[error(
+        "authorization {id} is suspended by cancellation {by}: nothing new can be used on credit under it"
+    )]
+    Frozen {
+        /// Which.
+        id: AuthorizationId,
+        /// By which cancellation.
+        by: CancellationId,
+    },
     /// The merchant's number stands for another order already.
     #[error("the number stands for service order {first} under the same authorization already")]
     OrderExists {
@@ -321,6 +353,9 @@ fn create_order(state: &State, new: Box<ServiceOrder>) -> Result<Vec<Event>, Rej
     if authorization.unbound_at.is_some() {
         return Err(Rejection::Unbound(new.authorization));
     }
+    if let Some(by) = authorization.frozen_by.first() {
+        return Err(Rejection::Frozen { id: new.authorization, by: by.clone() });
+    }
     let all = state.authorizations.iter().flat_map(|it| &it.orders);
     limit(all.filter(|it| it.is_unsettled()).count(), "service orders")?;
     Ok(vec![Event::OrderCreated(new)])
@@ -349,6 +384,17 @@ pub fn evolve(mut state: State, event: &Event) -> State {
             if let Some(it) = state.authorizations.iter_mut().find(|it| it.id == *id) {
                 it.unbound_at = Some(*at);
                 it.unbound_by = Some(cancellation.clone());
+                it.frozen_by.clear();
+            }
+        }
+        Event::AuthorizationFrozen { id, cancellation, .. } => {
+            if let Some(it) = state.authorizations.iter_mut().find(|it| it.id == *id) {
+                it.frozen_by.insert(cancellation.clone());
+            }
+        }
+        Event::AuthorizationThawed { id, cancellation, .. } => {
+            if let Some(it) = state.authorizations.iter_mut().find(|it| it.id == *id) {
+                it.frozen_by.remove(cancellation);
             }
         }
         Event::OrderCreated(order) => {

@@ -17,6 +17,9 @@ impl Refuse for Rejection {
                 refuse(Code::AlreadyExists, "AUTHORIZATION_EXISTS").metadata("first", first.as_str())
             }
             Rejection::Unbound(_) => refuse(Code::FailedPrecondition, "AUTHORIZATION_UNBOUND"),
+            Rejection::Frozen { by, .. } => {
+                refuse(Code::FailedPrecondition, "AUTHORIZATION_FROZEN").metadata("by", by.as_str())
+            }
             Rejection::OrderExists { first } => {
                 refuse(Code::AlreadyExists, "SERVICE_ORDER_EXISTS").metadata("first", first.as_str())
             }

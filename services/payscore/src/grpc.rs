@@ -1,6 +1,6 @@
 //! The calls: parse, do, convert.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use keys::Secret;
 use participant::{Account, AccountError, Accounts, Write};
@@ -110,6 +110,7 @@ impl Calls for Api {
             code: told.code,
             unbound_at: None,
             unbound_by: None,
+            frozen_by: BTreeSet::new(),
             orders: Vec::new(),
         }));
         let done = self.write(&asked, &told.subject, command, id.as_str()).await?;

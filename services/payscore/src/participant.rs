@@ -72,6 +72,8 @@ impl Participant for Payscore {
             Event::OrderCreated(it) => vec![it.id.to_string()],
             Event::PurchaseRecorded(it) => vec![it.id.to_string()],
             Event::AuthorizationUnbound { .. }
+            | Event::AuthorizationFrozen { .. }
+            | Event::AuthorizationThawed { .. }
             | Event::OrderCompleted(_)
             | Event::OrderPaid(_)
             | Event::OrderCancelled(_)
@@ -102,14 +104,25 @@ impl Participant for Payscore {
         Step::new(events, answer)
     }
 
-    fn undo(&self, case: &Case, state: &State, _now: Timestamp) -> Step<Event> {
-        let unbound: Vec<_> =
-            domain::unbound_by(state, &case.cancellation).map(|it| it.id.as_str()).collect();
+    /// Suspends new use of credit. What is in use is the subject's own, and goes on; so does face
+    /// payment, which owes nothing once it is paid.
+    fn freeze(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let events = domain::freeze(state, &wanted(&case.scope), &case.cancellation, now);
+        let any = !events.is_empty() || domain::frozen(state, &case.cancellation).next().is_some();
+        Step::new(events, if any { Answer::Done } else { Answer::NothingToDo })
+    }
+
+    fn undo(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let thawed = domain::thaw(state, &case.cancellation, now);
+        let unbound: Vec<_> = domain::unbound_by(state, &case.cancellation).collect();
         let face_payment = state.face_payment_ended_by.as_ref() == Some(&case.cancellation);
         if unbound.is_empty() && !face_payment {
-            return Step::nothing_to_do();
+            let answer = if thawed.is_empty() { Answer::NothingToDo } else { Answer::Done };
+            return Step::new(thawed, answer);
         }
-        Step::new(Vec::new(), Answer::Failed(quote::not_undone(&unbound, face_payment, &self.name)))
+        let ids: Vec<_> = unbound.iter().map(|it| it.id.as_str()).collect();
+        let failure = quote::not_undone(&ids, face_payment, &self.name);
+        Step::new(thawed, Answer::Failed(failure)).remaining(quote::remaining(&unbound, face_payment))
     }
 }
 

@@ -130,3 +130,37 @@ pub fn not_undone(ids: &[&str], face_payment: bool, owner: &ParticipantName) -> 
         owner: owner.to_string(),
     }
 }
+
+/// The same one by one, each with what the subject can do about it.
+#[must_use]
+pub fn remaining(unbound: &[&Authorization], face_payment: bool) -> Vec<QuoteItem> {
+    let again = unbound.iter().flat_map(|it| {
+        let merchant = &it.merchant.name;
+        let say = |kind: QuoteItemKind, code: &str, text: String| QuoteItem {
+            kind: kind.into(),
+            code: code.into(),
+            text,
+            ..about(it)
+        };
+        [
+            say(
+                QuoteItemKind::Effect,
+                "AUTHORIZATION_UNBOUND",
+                format!("{merchant} can rely on the payment score no more, and that stays so."),
+            ),
+            say(
+                QuoteItemKind::SubjectAction,
+                "AUTHORIZE_AGAIN",
+                format!("Allow it again when {merchant} asks for it the next time, if you want to."),
+            ),
+        ]
+    });
+    let face = face_payment.then(|| QuoteItem {
+        kind: QuoteItemKind::SubjectAction.into(),
+        code: "FACE_PAYMENT_OFF".into(),
+        title: "Face payment".into(),
+        text: "Paying by face is switched off: switch it on again in the settings, if you want to.".into(),
+        ..QuoteItem::default()
+    });
+    again.chain(face).collect()
+}

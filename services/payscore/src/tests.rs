@@ -224,3 +224,20 @@ async fn every_refusal_has_its_reason_and_names_what_was_first() {
     assert_eq!(play.list().await.authorizations[0].orders.len(), 1);
     play.end().await;
 }
+
+#[tokio::test]
+async fn a_merchant_cannot_use_what_is_suspended_until_it_is_taken_back() {
+    let play = Play::begin().await;
+    let authorization = play.authorize("c-1", "").await.unwrap().authorization_id;
+    let tell = async |kind, epoch| {
+        play.stage.instruct(play.told(kind, epoch, &Scope::WholeAccount)).await;
+        play.answer((epoch, 1)).await.outcome()
+    };
+    assert_eq!(tell(InstructionKind::Freeze, 1).await, Outcome::Done);
+    let refused = play.rent(&authorization, "n-1", "").await.unwrap_err();
+    assert_eq!(reason(&refused).0, "AUTHORIZATION_FROZEN");
+    assert_eq!(play.list().await.authorizations[0].frozen_by, [play.cancellation.to_string()]);
+    assert_eq!(tell(InstructionKind::Undo, 2).await, Outcome::Done);
+    play.rent(&authorization, "n-1", "").await.unwrap();
+    play.end().await;
+}

@@ -2,6 +2,8 @@
 
 mod requests;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use messaging::Unreadable;
 use participant::{Encoded, unreadable, wire::money, wire::money_from};
@@ -36,6 +38,7 @@ pub fn authorization(it: &Authorization) -> pb::Authorization {
         state: state.into(),
         unbound_at: it.unbound_at.map(Timestamp::to_proto),
         orders: it.orders.iter().map(order).collect(),
+        frozen_by: it.frozen_by.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -119,6 +122,16 @@ pub fn encode(event: &Event) -> Encoded {
             cancellation_id: cancellation.to_string(),
             unbound_at: Some(at.to_proto()),
         }),
+        Event::AuthorizationFrozen { id, cancellation, at } => Encoded::of(&pb::AuthorizationFrozen {
+            authorization_id: id.to_string(),
+            cancellation_id: cancellation.to_string(),
+            frozen_at: Some(at.to_proto()),
+        }),
+        Event::AuthorizationThawed { id, cancellation, at } => Encoded::of(&pb::AuthorizationThawed {
+            authorization_id: id.to_string(),
+            cancellation_id: cancellation.to_string(),
+            thawed_at: Some(at.to_proto()),
+        }),
         Event::OrderCreated(it) => Encoded::of(&pb::ServiceOrderCreated { order: Some(order(it)) }),
         Event::OrderCompleted(id) => Encoded::of(&pb::ServiceOrderCompleted { order_id: id.to_string() }),
         Event::OrderPaid(id) => Encoded::of(&pb::ServiceOrderPaid { order_id: id.to_string() }),
@@ -137,7 +150,7 @@ pub fn encode(event: &Event) -> Encoded {
 type Read = fn(&Bytes) -> Result<Option<Event>, prost::DecodeError>;
 
 /// How each type of stored facts is read: `None` when a field is not what it must be.
-fn readers() -> [(String, Read); 9] {
+fn readers() -> [(String, Read); 11] {
     [
         (pb::AuthorizationRecorded::full_name(), |bytes| {
             let told = pb::AuthorizationRecorded::decode(bytes.clone())?.authorization;
@@ -145,6 +158,12 @@ fn readers() -> [(String, Read); 9] {
         }),
         (pb::AuthorizationUnbound::full_name(), |bytes| {
             Ok(unbound_from(&pb::AuthorizationUnbound::decode(bytes.clone())?))
+        }),
+        (pb::AuthorizationFrozen::full_name(), |bytes| {
+            Ok(frozen_from(&pb::AuthorizationFrozen::decode(bytes.clone())?))
+        }),
+        (pb::AuthorizationThawed::full_name(), |bytes| {
+            Ok(thawed_from(&pb::AuthorizationThawed::decode(bytes.clone())?))
         }),
         (pb::ServiceOrderCreated::full_name(), |bytes| {
             let told = pb::ServiceOrderCreated::decode(bytes.clone())?.order;
@@ -204,6 +223,22 @@ fn unbound_from(told: &pb::AuthorizationUnbound) -> Option<Event> {
     })
 }
 
+fn frozen_from(told: &pb::AuthorizationFrozen) -> Option<Event> {
+    Some(Event::AuthorizationFrozen {
+        id: AuthorizationId::parse(&told.authorization_id).ok()?,
+        cancellation: CancellationId::parse(&told.cancellation_id).ok()?,
+        at: instant(told.frozen_at.as_ref())?,
+    })
+}
+
+fn thawed_from(told: &pb::AuthorizationThawed) -> Option<Event> {
+    Some(Event::AuthorizationThawed {
+        id: AuthorizationId::parse(&told.authorization_id).ok()?,
+        cancellation: CancellationId::parse(&told.cancellation_id).ok()?,
+        at: instant(told.thawed_at.as_ref())?,
+    })
+}
+
 fn authorization_from(it: pb::Authorization) -> Option<Authorization> {
     let scheme = scheme_from(it.scheme())?;
     let merchant = it.merchant?;
@@ -216,6 +251,7 @@ fn authorization_from(it: pb::Authorization) -> Option<Authorization> {
         code: it.authorization_code,
         unbound_at: instant(it.unbound_at.as_ref()),
         unbound_by: None,
+        frozen_by: BTreeSet::new(),
         orders: it.orders.into_iter().map(order_from).collect::<Option<_>>()?,
     })
 }
@@ -276,6 +312,7 @@ mod tests {
             code: "c-1".into(),
             unbound_at: Some(Timestamp::from_micros(1)),
             unbound_by: None,
+            frozen_by: BTreeSet::new(),
             orders: states.map(order).into(),
         }
     }
@@ -300,6 +337,16 @@ mod tests {
                 id: whole().id,
                 cancellation: cancellation.clone(),
                 at: Timestamp::from_micros(2),
+            },
+            Event::AuthorizationFrozen {
+                id: whole().id,
+                cancellation: cancellation.clone(),
+                at: Timestamp::from_micros(3),
+            },
+            Event::AuthorizationThawed {
+                id: whole().id,
+                cancellation: cancellation.clone(),
+                at: Timestamp::from_micros(4),
             },
             Event::OrderCreated(Box::new(whole().orders[0].clone())),
             Event::OrderCompleted(order()),

@@ -1,10 +1,14 @@
 //! A subject's subscriptions, as pure rules: what may be recorded of them, and what has been.
 
 mod ending;
+mod freezing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 pub use ending::{Consequence, Ending, Wanted, consequences, end, ended_by, waiting};
+pub use freezing::{freeze, frozen, not_suspended, overdue, resumable_until, thaw};
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
 types::minted_id!(
@@ -46,6 +50,8 @@ pub struct Plan {
     pub tier: String,
     /// The price of a period; none where it is free or not known.
     pub price: Option<Money>,
+    /// Where it is subscribed to; empty where there is no such place.
+    pub link: String,
 }
 
 /// The contract in the provider's own terms. Texts that the provider did not give are empty.
@@ -152,6 +158,8 @@ pub struct Subscription {
     pub observed_at: Option<Timestamp>,
     /// The cancellation that stopped its renewal or ended it.
     pub ended_by: Option<CancellationId>,
+    /// The cancellations that suspend its renewals, and since when each does.
+    pub frozen_by: BTreeMap<CancellationId, Timestamp>,
 }
 
 /// Everything known of one subject.
@@ -205,6 +213,17 @@ pub enum Command {
         /// When that was true.
         observed_at: Timestamp,
     },
+    /// We are about to charge for another period, and may we?
+    Renew {
+        /// Of which.
+        id: SubscriptionId,
+        /// Until when the new period lasts.
+        period_end: Timestamp,
+        /// When the charge after this one is due.
+        next_charge_at: Option<Timestamp>,
+        /// When.
+        now: Timestamp,
+    },
 }
 
 /// What has happened.
@@ -241,6 +260,35 @@ pub enum Event {
         /// The cancellation that ended it; none when the paid period did.
         cancellation: Option<CancellationId>,
     },
+    /// A cancellation that can still be taken back suspends its renewals.
+    RenewalFrozen {
+        /// Of which.
+        id: SubscriptionId,
+        /// Which cancellation.
+        cancellation: CancellationId,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// That cancellation suspends them no more.
+    RenewalThawed {
+        /// Of which.
+        id: SubscriptionId,
+        /// Which cancellation.
+        cancellation: CancellationId,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Another period began, and is charged for.
+    Renewed {
+        /// Of which.
+        id: SubscriptionId,
+        /// Since when.
+        at: Timestamp,
+        /// Until when it lasts.
+        period_end: Timestamp,
+        /// When the charge after this one is due.
+        next_charge_at: Option<Timestamp>,
+    },
 }
 
 /// Why a command is refused.
@@ -260,6 +308,30 @@ pub enum Rejection {
     ObservationOutdated {
         /// When that was true.
         last: Timestamp,
+    },
+    /// Its provider renews it, and says so.
+    #[error("subscription {0} is billed by its provider: nothing is renewed here")]
+    NotMerchantBilled(SubscriptionId),
+    /// Its renewals are suspended.
+    #[error(
+        "the renewals of subscription {id} are suspended by cancellation {by}: it must not be charged for"
+    )]
+    RenewalFrozen {
+        /// Of which.
+        id: SubscriptionId,
+        /// By which cancellation.
+        by: CancellationId,
+    },
+    /// No further charge is made for it.
+    #[error("the renewal of subscription {0} is stopped: it must not be charged for")]
+    RenewalStopped(SubscriptionId),
+    /// The period has been charged for already.
+    #[error("subscription {id} is paid until {until} already: the new period must end later")]
+    PeriodPaid {
+        /// Which.
+        id: SubscriptionId,
+        /// Until when.
+        until: Timestamp,
     },
     /// One quote could not tell of all the subscriptions any more.
     #[error("the subject has as many subscriptions as one account can have")]
@@ -287,7 +359,11 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
                 access_ends_at,
                 observed_at: None,
                 ended_by: None,
+                frozen_by: BTreeMap::new(),
             }))])
+        }
+        Command::Renew { id, period_end, next_charge_at, now } => {
+            freezing::renew(state, id, period_end, next_charge_at, now)
         }
         Command::RecordProviderState { id, state: told, observed_at } => {
             let Some(subscription) = state.get(id.as_str()) else { return Err(Rejection::Unknown(id)) };
@@ -330,7 +406,10 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         Event::Recorded(subscription) => state.subscriptions.push((**subscription).clone()),
         Event::ProviderStateRecorded { id, .. }
         | Event::RenewalStopped { id, .. }
-        | Event::AccessEnded { id, .. } => {
+        | Event::AccessEnded { id, .. }
+        | Event::RenewalFrozen { id, .. }
+        | Event::RenewalThawed { id, .. }
+        | Event::Renewed { id, .. } => {
             if let Some(subscription) = state.subscriptions.iter_mut().find(|it| it.id == *id) {
                 apply(subscription, event);
             }
@@ -362,6 +441,7 @@ fn apply(subscription: &mut Subscription, event: &Event) {
         }
         Event::RenewalStopped { cancellation, will_not_renew_at, access_ends_at, .. } => {
             subscription.ended_by = Some(cancellation.clone());
+            subscription.frozen_by.clear();
             subscription.status = Status::WillNotRenew;
             subscription.will_not_renew_at = Some(*will_not_renew_at);
             subscription.access_ends_at = Some(*access_ends_at);
@@ -370,9 +450,20 @@ fn apply(subscription: &mut Subscription, event: &Event) {
             if cancellation.is_some() {
                 subscription.ended_by.clone_from(cancellation);
             }
+            subscription.frozen_by.clear();
             subscription.status = Status::Ended;
             subscription.will_not_renew_at.get_or_insert(*at);
             subscription.access_ends_at = Some(*at);
+        }
+        Event::RenewalFrozen { cancellation, at, .. } => {
+            subscription.frozen_by.insert(cancellation.clone(), *at);
+        }
+        Event::RenewalThawed { cancellation, .. } => {
+            subscription.frozen_by.remove(cancellation);
+        }
+        Event::Renewed { period_end, next_charge_at, .. } => {
+            subscription.terms.current_period_end = Some(*period_end);
+            subscription.terms.next_charge_at = *next_charge_at;
         }
     }
 }

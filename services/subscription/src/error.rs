@@ -18,6 +18,14 @@ impl Refuse for Rejection {
             Rejection::ObservationOutdated { last } => {
                 refuse(Code::FailedPrecondition, "OBSERVATION_OUTDATED").metadata("last", last.to_string())
             }
+            Rejection::NotMerchantBilled(_) => refuse(Code::FailedPrecondition, "NOT_MERCHANT_BILLED"),
+            Rejection::RenewalFrozen { by, .. } => {
+                refuse(Code::FailedPrecondition, "RENEWAL_FROZEN").metadata("by", by.as_str())
+            }
+            Rejection::RenewalStopped(_) => refuse(Code::FailedPrecondition, "RENEWAL_STOPPED"),
+            Rejection::PeriodPaid { until, .. } => {
+                refuse(Code::FailedPrecondition, "PERIOD_PAID").metadata("until", until.to_string())
+            }
             Rejection::TooMany => refuse(Code::FailedPrecondition, "SUBSCRIPTIONS_TOO_MANY"),
         }
     }

@@ -87,6 +87,26 @@ impl Calls for Api {
         Ok(Response::new(pb::RecordProviderStateResponse { subscription }))
     }
 
+    async fn renew_subscription(
+        &self,
+        request: Request<pb::RenewSubscriptionRequest>,
+    ) -> Result<Response<pb::RenewSubscriptionResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = self.digest("RenewSubscription", &request);
+        let asked = wire::renew_subscription(&request, self.accounts.now()).map_err(Error::from)?;
+        let subject = self.accounts.subject_of(asked.id.as_str()).await.map_err(Error::from)?;
+        let write = Write { caller: &caller, request_id: &request.request_id, digest, subject: &subject };
+        let renew = |state: &State, now| {
+            let wire::RenewSubscription { id, period_end, next_charge_at } = asked.clone();
+            let reference = id.to_string();
+            Ok((decide(state, Command::Renew { id, period_end, next_charge_at, now })?, reference))
+        };
+        let written = self.accounts.write(write, renew).await.map_err(Error::from)?;
+        let subscription = shown(&written.account, &written.reference)?;
+        Ok(Response::new(pb::RenewSubscriptionResponse { subscription }))
+    }
+
     async fn get_subscription(
         &self,
         request: Request<pb::GetSubscriptionRequest>,

@@ -9,6 +9,7 @@ mod error;
 mod grpc;
 mod participant;
 mod quote;
+mod remaining;
 #[cfg(test)]
 mod tests;
 pub mod wire;

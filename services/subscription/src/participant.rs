@@ -7,7 +7,7 @@ use types::{Action, Item, ItemKind, ParticipantName, Scope, Timestamp};
 
 use crate::{
     domain::{self, Billing, Ending, Event, State, Status, Wanted},
-    quote, wire,
+    quote, remaining, wire,
 };
 
 /// The timer of access that ends at a known time; a subscription's id follows.
@@ -89,7 +89,10 @@ impl Participant for Subscriptions {
             Event::Recorded(subscription) => vec![subscription.id.to_string()],
             Event::ProviderStateRecorded { .. }
             | Event::RenewalStopped { .. }
-            | Event::AccessEnded { .. } => Vec::new(),
+            | Event::AccessEnded { .. }
+            | Event::RenewalFrozen { .. }
+            | Event::RenewalThawed { .. }
+            | Event::Renewed { .. } => Vec::new(),
         }
     }
 
@@ -106,9 +109,12 @@ impl Participant for Subscriptions {
                 access_timer(id, Some(*access_ends_at))
             }
             Event::AccessEnded { id, .. } => access_timer(id, None),
-            Event::Recorded(_) | Event::ProviderStateRecorded { .. } | Event::RenewalStopped { .. } => {
-                Vec::new()
-            }
+            Event::Recorded(_)
+            | Event::ProviderStateRecorded { .. }
+            | Event::RenewalStopped { .. }
+            | Event::RenewalFrozen { .. }
+            | Event::RenewalThawed { .. }
+            | Event::Renewed { .. } => Vec::new(),
         }
     }
 
@@ -146,12 +152,29 @@ impl Participant for Subscriptions {
         Step::new(events, waiting.unwrap_or(Answer::Done))
     }
 
-    fn undo(&self, case: &Case, state: &State, _now: Timestamp) -> Step<Event> {
-        let ended: Vec<_> = domain::ended_by(state, &case.cancellation).map(|it| it.id.as_str()).collect();
-        if ended.is_empty() {
-            return Step::nothing_to_do();
+    fn freeze(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let wanted = wanted(&case.scope);
+        let events = domain::freeze(state, &wanted, &case.cancellation, now);
+        let after = events.iter().fold(state.clone(), domain::evolve);
+        let any = domain::frozen(&after, &case.cancellation).next().is_some();
+        let answer = if any { Answer::Done } else { Answer::NothingToDo };
+        let step = Step::new(events, answer).remaining(remaining::after_freeze(state, &wanted));
+        match domain::resumable_until(&after, &case.cancellation, now) {
+            Some(until) => step.undo_until(until),
+            None => step,
         }
-        Step::new(Vec::new(), Answer::Failed(quote::not_undone(&ended, &self.name)))
+    }
+
+    fn undo(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
+        let thawed = domain::thaw(state, &case.cancellation, now);
+        let ended: Vec<_> = domain::ended_by(state, &case.cancellation).map(|it| it.id.as_str()).collect();
+        let answer = match (ended.is_empty(), thawed.is_empty()) {
+            (false, _) => Answer::Failed(quote::not_undone(&ended, &self.name)),
+            (true, false) => Answer::Done,
+            (true, true) => Answer::NothingToDo,
+        };
+        let remaining = remaining::after_undo(state, &wanted(&case.scope), &case.cancellation, now);
+        Step::new(thawed, answer).remaining(remaining)
     }
 }
 

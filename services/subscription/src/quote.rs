@@ -9,6 +9,8 @@ use crate::domain::{Billing, Consequence, Ending, Status, Subscription, conseque
 const APP_STORE_SUBSCRIPTIONS: &str = "https://apps.apple.com/account/subscriptions";
 /// Where the App Store is asked for a refund.
 const APP_STORE_REFUNDS: &str = "https://reportaproblem.apple.com";
+/// Where Google Play's subscriptions are switched on and off.
+const GOOGLE_PLAY_SUBSCRIPTIONS: &str = "https://play.google.com/store/account/subscriptions";
 /// Where Google Play is asked for a refund.
 const GOOGLE_PLAY_REFUNDS: &str = "https://play.google.com/store/account/orderhistory";
 
@@ -133,8 +135,24 @@ fn must_end(subscription: &Subscription, at: Timestamp) -> String {
     format!("{what}; deleting the app or this account does not stop the store's billing.")
 }
 
+/// Where the subject switches renewals on and off; empty where there is no such place.
+#[must_use]
+pub fn subscriptions(billing: Billing) -> &'static str {
+    match billing {
+        Billing::AppStore => APP_STORE_SUBSCRIPTIONS,
+        Billing::GooglePlay => GOOGLE_PLAY_SUBSCRIPTIONS,
+        Billing::Merchant
+        | Billing::WechatPay
+        | Billing::Alipay
+        | Billing::Stripe
+        | Billing::Carrier
+        | Billing::QqWallet => "",
+    }
+}
+
 /// How a charge that was not wanted any more is paid back, and where that is asked for.
-fn refund(billing: Billing) -> (&'static str, &'static str) {
+#[must_use]
+pub fn refund(billing: Billing) -> (&'static str, &'static str) {
     match billing {
         Billing::Merchant => ("it is then refunded", ""),
         Billing::AppStore => ("ask the App Store for a refund then, at the link", APP_STORE_REFUNDS),
@@ -145,7 +163,9 @@ fn refund(billing: Billing) -> (&'static str, &'static str) {
     }
 }
 
-fn provider(billing: Billing) -> &'static str {
+/// Who charges, at the beginning of a sentence.
+#[must_use]
+pub fn provider(billing: Billing) -> &'static str {
     match billing {
         Billing::Merchant => "The merchant",
         Billing::WechatPay => "WeChat Pay",

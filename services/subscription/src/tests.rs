@@ -228,3 +228,41 @@ async fn every_refusal_has_its_reason() {
     assert!(play.api.get_subscription(nobody).await.is_ok());
     play.end().await;
 }
+
+#[tokio::test]
+async fn our_own_billing_is_refused_while_a_cancellation_can_still_be_taken_back() {
+    let play = Play::begin().await;
+    let id = play.record(pb::Billing::Merchant, "").await.unwrap().subscription_id;
+    let cancellation = CancellationId::parse("can_1").unwrap();
+    let whole = Scope::WholeAccount;
+    let tell = async |kind, epoch| {
+        play.stage.instruct(play.told(&cancellation, kind, epoch, &whole)).await;
+        play.stage.answer(&play.api.accounts, &play.subject, &cancellation, (epoch, 1)).await
+    };
+    let before = tell(InstructionKind::Assess, 1).await;
+    let frozen = tell(InstructionKind::Freeze, 2).await;
+    assert_eq!((frozen.outcome(), frozen.undo_until), (Outcome::Done, Some(at(PERIOD_END).to_proto())));
+    assert_eq!(play.get(&id).await.unwrap().frozen_by, ["can_1"]);
+
+    let after = tell(InstructionKind::Assess, 3).await;
+    assert_eq!(after.assessment_digest, before.assessment_digest, "being suspended changes no assessment");
+
+    play.stage.clock.set(at(PERIOD_END));
+    let renew = async |request_id: &str| {
+        let request = pb::RenewSubscriptionRequest {
+            request_id: request_id.into(),
+            subscription_id: id.clone(),
+            current_period_end: Some(at("2027-01-01T00:00:00Z").to_proto()),
+            next_charge_at: None,
+        };
+        play.api.renew_subscription(called(request)).await
+    };
+    let refused = renew("r-1").await.unwrap_err();
+    assert_eq!(reason(&refused), "RENEWAL_FROZEN");
+    assert_eq!(tell(InstructionKind::Undo, 4).await.outcome(), Outcome::Done);
+    let renewed = renew("r-1").await.unwrap().into_inner().subscription.unwrap();
+    assert_eq!(renewed.current_period_end, Some(at("2027-01-01T00:00:00Z").to_proto()));
+    assert_eq!(renew("r-1").await.unwrap().into_inner().subscription.unwrap(), renewed);
+    assert_eq!(reason(&renew("r-2").await.unwrap_err()), "PERIOD_PAID");
+    play.end().await;
+}

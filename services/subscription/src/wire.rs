@@ -2,14 +2,16 @@
 
 mod requests;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use messaging::Unreadable;
 use participant::{Encoded, unreadable, wire::money, wire::money_from};
 use prost::{Message, Name};
 use proto::subscription::v1 as pb;
 pub use requests::{
-    RecordProviderState, RecordSubscription, record_provider_state, record_subscription, subject_id,
-    subscription_id,
+    RecordProviderState, RecordSubscription, RenewSubscription, record_provider_state, record_subscription,
+    renew_subscription, subject_id, subscription_id,
 };
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
@@ -31,6 +33,7 @@ pub fn subscription(it: &Subscription) -> pb::Subscription {
             name: plan.name.clone(),
             tier: plan.tier.clone(),
             price: plan.price.map(money),
+            link: plan.link.clone(),
         }),
         billing: billing(terms.billing).into(),
         provider_ref: terms.provider.as_ref().map(provider_ref),
@@ -43,6 +46,7 @@ pub fn subscription(it: &Subscription) -> pb::Subscription {
         benefits: terms.benefits.clone(),
         will_not_renew_at: instant(it.will_not_renew_at),
         access_ends_at: instant(it.access_ends_at),
+        frozen_by: it.frozen_by.keys().map(ToString::to_string).collect(),
     }
 }
 
@@ -166,6 +170,22 @@ pub fn encode(event: &Event) -> Encoded {
             access_ended_at: Some(at.to_proto()),
             cancellation_id: cancellation.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
+        Event::RenewalFrozen { id, cancellation, at } => Encoded::of(&pb::RenewalFrozen {
+            subscription_id: id.to_string(),
+            cancellation_id: cancellation.to_string(),
+            frozen_at: Some(at.to_proto()),
+        }),
+        Event::RenewalThawed { id, cancellation, at } => Encoded::of(&pb::RenewalThawed {
+            subscription_id: id.to_string(),
+            cancellation_id: cancellation.to_string(),
+            thawed_at: Some(at.to_proto()),
+        }),
+        Event::Renewed { id, at, period_end, next_charge_at } => Encoded::of(&pb::SubscriptionRenewed {
+            subscription_id: id.to_string(),
+            renewed_at: Some(at.to_proto()),
+            current_period_end: Some(period_end.to_proto()),
+            next_charge_at: next_charge_at.map(Timestamp::to_proto),
+        }),
     }
 }
 
@@ -186,6 +206,12 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
         renewal_stopped(message(kind, payload)?)
     } else if kind == pb::AccessEnded::full_name() {
         access_ended(message(kind, payload)?)
+    } else if kind == pb::RenewalFrozen::full_name() {
+        renewal_frozen(message(kind, payload)?)
+    } else if kind == pb::RenewalThawed::full_name() {
+        renewal_thawed(message(kind, payload)?)
+    } else if kind == pb::SubscriptionRenewed::full_name() {
+        renewed(message(kind, payload)?)
     } else {
         return Err(unreadable(kind, schema, "the type is not known"));
     };
@@ -221,6 +247,31 @@ fn access_ended(told: pb::AccessEnded) -> Option<Event> {
     })
 }
 
+fn renewal_frozen(told: pb::RenewalFrozen) -> Option<Event> {
+    Some(Event::RenewalFrozen {
+        id: SubscriptionId::parse(&told.subscription_id).ok()?,
+        cancellation: CancellationId::parse(&told.cancellation_id).ok()?,
+        at: instant(told.frozen_at.as_ref())?,
+    })
+}
+
+fn renewal_thawed(told: pb::RenewalThawed) -> Option<Event> {
+    Some(Event::RenewalThawed {
+        id: SubscriptionId::parse(&told.subscription_id).ok()?,
+        cancellation: CancellationId::parse(&told.cancellation_id).ok()?,
+        at: instant(told.thawed_at.as_ref())?,
+    })
+}
+
+fn renewed(told: pb::SubscriptionRenewed) -> Option<Event> {
+    Some(Event::Renewed {
+        id: SubscriptionId::parse(&told.subscription_id).ok()?,
+        at: instant(told.renewed_at.as_ref())?,
+        period_end: instant(told.current_period_end.as_ref())?,
+        next_charge_at: instant(told.next_charge_at.as_ref()),
+    })
+}
+
 fn instant(told: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     told.and_then(Timestamp::from_proto)
 }
@@ -238,7 +289,7 @@ fn subscription_from(it: pb::Subscription) -> Option<Subscription> {
     let billing = billing_from(it.billing())?;
     let plan = it.plan?;
     let terms = Terms {
-        plan: Plan { name: plan.name, tier: plan.tier, price: amount(plan.price.as_ref()) },
+        plan: Plan { name: plan.name, tier: plan.tier, price: amount(plan.price.as_ref()), link: plan.link },
         billing,
         provider: it.provider_ref.and_then(|told| told.provider).map(provider_ref_from),
         started_at: instant(it.started_at.as_ref()),
@@ -258,6 +309,7 @@ fn subscription_from(it: pb::Subscription) -> Option<Subscription> {
         access_ends_at: instant(it.access_ends_at.as_ref()),
         observed_at: None,
         ended_by: None,
+        frozen_by: BTreeMap::new(),
     })
 }
 
@@ -276,7 +328,12 @@ mod tests {
             id: SubscriptionId::parse("sub_1").unwrap(),
             subject: SubjectId::parse("sbj_1").unwrap(),
             terms: Terms {
-                plan: Plan { name: "Video".into(), tier: "Gold".into(), price: cny(2_500) },
+                plan: Plan {
+                    name: "Video".into(),
+                    tier: "Gold".into(),
+                    price: cny(2_500),
+                    link: "https://video.example/gold".into(),
+                },
                 billing: Billing::AppStore,
                 provider: Some(ProviderRef::AppStore { original_transaction_id: "2000".into() }),
                 started_at: Some(at(1)),
@@ -292,6 +349,7 @@ mod tests {
             access_ends_at: Some(at(6)),
             observed_at: None,
             ended_by: None,
+            frozen_by: BTreeMap::new(),
         }
     }
 
@@ -306,7 +364,16 @@ mod tests {
             Event::Recorded(Box::new(whole())),
             Event::AccessEnded { id: id.clone(), at: at(10), cancellation: Some(cancellation.clone()) },
             Event::AccessEnded { id: id.clone(), at: at(11), cancellation: None },
-            Event::RenewalStopped { id: id.clone(), cancellation, will_not_renew_at, access_ends_at },
+            Event::RenewalStopped {
+                id: id.clone(),
+                cancellation: cancellation.clone(),
+                will_not_renew_at,
+                access_ends_at,
+            },
+            Event::RenewalFrozen { id: id.clone(), cancellation: cancellation.clone(), at: at(12) },
+            Event::RenewalThawed { id: id.clone(), cancellation, at: at(13) },
+            Event::Renewed { id: id.clone(), at: at(14), period_end: at(15), next_charge_at: None },
+            Event::Renewed { id: id.clone(), at: at(16), period_end: at(17), next_charge_at: Some(at(18)) },
         ]);
         for event in events {
             let Encoded { kind, schema, payload } = encode(&event);

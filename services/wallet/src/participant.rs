@@ -54,6 +54,23 @@ fn lapsing(benefit: &Benefit) -> pb::QuoteItem {
     }
 }
 
+/// What lapsed.
+fn gone(benefit: &Benefit) -> pb::QuoteItem {
+    pb::QuoteItem {
+        kind: pb::QuoteItemKind::Effect.into(),
+        code: "BENEFIT_LAPSED".into(),
+        text: "It lapsed with the account.".into(),
+        ..lapsing(benefit)
+    }
+}
+
+fn list(items: &[pb::QuoteItem]) -> String {
+    const NAMED_MAX: usize = 8;
+    let named: Vec<_> = items.iter().take(NAMED_MAX).map(|item| item.title.as_str()).collect();
+    let more = if items.len() > NAMED_MAX { ", …" } else { "" };
+    format!("{}{more}", named.join(", "))
+}
+
 /// `1,250 points`, `1 coupon`, `Stored value`.
 fn title(benefit: &Benefit) -> String {
     let plural = if benefit.quantity == 1 { "" } else { "s" };
@@ -114,6 +131,26 @@ impl Participant for Wallet {
         }
         let lapsed = domain::lapse(state, &case.cancellation, case.assessed_at, now);
         if lapsed.is_empty() { Step::nothing_to_do() } else { Step::new(lapsed, Answer::Done) }
+    }
+
+    /// Nothing is suspended: before the account closes the money is the subject's to spend or to have
+    /// paid out, and what would lapse is theirs to use.
+    fn freeze(&self, _case: &Case, _state: &State, _now: Timestamp) -> Step<Event> {
+        Step::nothing_to_do()
+    }
+
+    /// Benefits lapse only with the account, and that is final.
+    fn undo(&self, _case: &Case, state: &State, _now: Timestamp) -> Step<Event> {
+        let lapsed: Vec<_> = state.benefits.iter().filter(|it| it.lapsed_at.is_some()).map(gone).collect();
+        if lapsed.is_empty() {
+            return Step::nothing_to_do();
+        }
+        let failure = pb::Failure {
+            code: "BENEFITS_LAPSED".into(),
+            cause: format!("{} lapsed with the account and cannot be given back.", list(&lapsed)),
+            owner: NAME.into(),
+        };
+        Step::new(Vec::new(), Answer::Failed(failure)).remaining(lapsed)
     }
 }
 

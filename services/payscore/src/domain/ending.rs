@@ -124,7 +124,7 @@ pub fn consequences<'a>(state: &'a State, wanted: &Wanted) -> Vec<Consequence<'a
     all
 }
 
-fn in_scope<'a>(state: &'a State, wanted: &Wanted) -> impl Iterator<Item = &'a Authorization> {
+pub(super) fn in_scope<'a>(state: &'a State, wanted: &Wanted) -> impl Iterator<Item = &'a Authorization> {
     state.authorizations.iter().filter(|it| it.unbound_at.is_none() && wanted.is_in_scope(it))
 }
 

@@ -26,6 +26,7 @@ fn authorization(id: &str, code: &str) -> Command {
         code: code.into(),
         unbound_at: None,
         unbound_by: None,
+        frozen_by: BTreeSet::new(),
         orders: Vec::new(),
     }))
 }
@@ -258,4 +259,26 @@ fn face_payment_ends_while_the_score_stays() {
     assert_eq!(events.len(), 1);
     assert!(state.authorizations[0].unbound_at.is_none());
     assert_eq!(ended(state, &chosen("aut_1")).1.len(), 1);
+}
+
+#[test]
+fn nothing_new_is_used_under_what_is_suspended_and_what_is_in_use_goes_on() {
+    let can = |text: &str| CancellationId::parse(text).unwrap();
+    let id = || AuthorizationId::parse("aut_1").unwrap();
+    let frozen_by = |text: &str, state: State| {
+        freeze(&state, &Wanted::All, &can(text), at(NOW)).iter().fold(state, evolve)
+    };
+    let state = frozen_by("can_2", frozen_by("can_1", rented()));
+    assert_eq!(freeze(&state, &Wanted::All, &can("can_1"), at(NOW)), [], "suspending again adds nothing");
+    let refused = decide(&state, order("ord_2", "aut_1", "n-2", None));
+    assert_eq!(refused, Err(Rejection::Frozen { id: id(), by: can("can_1") }));
+    assert!(decide(&state, Command::CompleteOrder(ord("ord_1"))).is_ok());
+    assert_eq!(blocks(&state, &Wanted::All), blocks(&rented(), &Wanted::All));
+
+    let state = thaw(&state, &can("can_1"), at(NOW)).iter().fold(state, evolve);
+    let refused = decide(&state, order("ord_2", "aut_1", "n-2", None));
+    assert_eq!(refused, Err(Rejection::Frozen { id: id(), by: can("can_2") }));
+    let state = thaw(&state, &can("can_2"), at(NOW)).iter().fold(state, evolve);
+    assert_eq!(state, rented(), "all is as it was");
+    assert_eq!(thaw(&state, &can("can_2"), at(NOW)), []);
 }

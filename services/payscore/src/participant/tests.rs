@@ -1,5 +1,7 @@
 //! The answers, without a store.
 
+use std::collections::BTreeSet;
+
 use proto::participant::v1::{Blocker, QuoteItemKind};
 use testkit::conformance::{self, Scenario};
 use types::{Action, CancellationId, Edition, Money, SubjectId};
@@ -35,6 +37,7 @@ fn authorization(id: &str) -> Command {
         code: id.into(),
         unbound_at: None,
         unbound_by: None,
+        frozen_by: BTreeSet::new(),
         orders: Vec::new(),
     }))
 }
@@ -157,7 +160,7 @@ fn the_quote_tells_the_effect_on_services_without_a_deposit() {
 }
 
 #[test]
-fn the_whole_is_unbound_once() {
+fn b08_what_is_unbound_already_is_success() {
     let whole = case(Scope::WholeAccount);
     let (state, answer) = execute(&whole, settled());
     assert_eq!(answer, Answer::Done);
@@ -195,18 +198,48 @@ fn what_the_subject_does_not_have_or_cannot_end_so_is_rejected() {
 }
 
 #[test]
-fn what_was_unbound_cannot_be_taken_back_and_that_is_said() {
+fn b02_a_failure_to_take_back_names_what_did_happen_and_what_the_subject_can_do() {
     let it = Payscore::default();
     let whole = case(Scope::WholeAccount);
     assert_eq!(it.undo(&whole, &settled(), at(NOW)), Step::nothing_to_do());
     let (state, _) = execute(&whole, settled());
-    let Answer::Failed(failure) = it.undo(&whole, &state, at(NOW)).answer else { panic!("says so") };
+    let undone = it.undo(&whole, &state, at(NOW));
+    let Answer::Failed(failure) = undone.answer else { panic!("says so") };
     assert_eq!((failure.code.as_str(), failure.owner.as_str()), ("CONSENT_WITHDRAWN", "payscore"));
     for told in ["aut_1", "aut_2", "face payment"] {
         assert!(failure.cause.contains(told), "{}", failure.cause);
     }
+    let left: Vec<_> = undone.remaining.iter().map(|it| (it.item_id.as_str(), it.code.as_str())).collect();
+    assert_eq!(
+        left,
+        [
+            ("aut_1", "AUTHORIZATION_UNBOUND"),
+            ("aut_1", "AUTHORIZE_AGAIN"),
+            ("aut_2", "AUTHORIZATION_UNBOUND"),
+            ("aut_2", "AUTHORIZE_AGAIN"),
+            ("", "FACE_PAYMENT_OFF"),
+        ]
+    );
     let other = Case { cancellation: CancellationId::parse("can_2").unwrap(), ..whole };
     assert_eq!(it.undo(&other, &state, at(NOW)), Step::nothing_to_do());
+}
+
+#[test]
+fn being_suspended_changes_no_assessment_and_is_taken_back_whole() {
+    let it = Payscore::default();
+    let whole = case(Scope::WholeAccount);
+    let frozen = it.freeze(&whole, &busy(), at(NOW));
+    assert_eq!((frozen.events.len(), &frozen.answer), (2, &Answer::Done));
+    let state = frozen.events.iter().fold(busy(), evolve);
+    assert_eq!(assess(&whole, &state), assess(&whole, &busy()));
+    let again = it.freeze(&whole, &state, at(NOW));
+    assert_eq!((again.events, again.answer), (vec![], Answer::Done));
+    let undone = it.undo(&whole, &state, at(NOW));
+    assert_eq!((&undone.answer, undone.remaining.len()), (&Answer::Done, 0));
+    assert_eq!(undone.events.iter().fold(state, evolve), busy());
+    // Face payment alone has nothing that could be suspended.
+    let face = case(Scope::Selected(vec![item(ItemKind::FacePayment, "", Action::Disable)]));
+    assert_eq!(it.freeze(&face, &busy(), at(NOW)), Step::nothing_to_do());
 }
 
 /// A subject with two authorisations and face payment; a rental blocks until it is paid.

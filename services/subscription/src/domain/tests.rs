@@ -21,7 +21,12 @@ fn id(text: &str) -> SubscriptionId {
 
 fn terms(billing: Billing) -> Terms {
     Terms {
-        plan: Plan { name: "Video".into(), tier: "Gold".into(), price: Some(cny(2_500)) },
+        plan: Plan {
+            name: "Video".into(),
+            tier: "Gold".into(),
+            price: Some(cny(2_500)),
+            link: "https://video.example".into(),
+        },
         billing,
         provider: None,
         started_at: Some(at(START)),
@@ -313,4 +318,105 @@ fn a_charge_within_a_day_may_still_happen() {
     assert!(may("2026-11-30T00:00:00Z"));
     assert!(may(PERIOD_END));
     assert!(!may(LATER));
+}
+
+fn can(text: &str) -> CancellationId {
+    CancellationId::parse(text).unwrap()
+}
+
+fn frozen_by(text: &str, state: State, wanted: &Wanted, now: &str) -> State {
+    freeze(&state, wanted, &can(text), at(now)).iter().fold(state, evolve)
+}
+
+fn renewal(period_end: &str, now: &str) -> Command {
+    let (period_end, next_charge_at) = (at(period_end), Some(at(period_end)));
+    Command::Renew { id: id("sub_1"), period_end, next_charge_at, now: at(now) }
+}
+
+const NEXT_PERIOD_END: &str = "2027-01-01T00:00:00Z";
+
+#[test]
+fn a_renewal_that_falls_due_while_it_is_suspended_is_not_charged_and_is_once_it_is_resumed() {
+    let state = frozen_by("can_1", one(Billing::Merchant), &Wanted::All, NOW);
+    let refused = decide(&state, renewal(NEXT_PERIOD_END, PERIOD_END));
+    assert_eq!(refused, Err(Rejection::RenewalFrozen { id: id("sub_1"), by: can("can_1") }));
+    let due: Vec<_> = overdue(&state, &can("can_1"), at(LATER)).map(|(it, due)| (&it.id, due)).collect();
+    assert_eq!(due, [(&id("sub_1"), at(PERIOD_END))]);
+    assert_eq!(overdue(&state, &can("can_1"), at(NOW)).count(), 0);
+
+    let state = thaw(&state, &can("can_1"), at(LATER)).iter().fold(state, evolve);
+    let events = decide(&state, renewal(NEXT_PERIOD_END, LATER)).unwrap();
+    let state = events.iter().fold(state, evolve);
+    let terms = &state.subscriptions[0].terms;
+    let next = Some(at(NEXT_PERIOD_END));
+    assert_eq!((terms.current_period_end, terms.next_charge_at), (next, next));
+}
+
+#[test]
+fn renewals_are_suspended_as_long_as_one_cancellation_suspends_them() {
+    let one = frozen_by("can_1", one(Billing::Merchant), &Wanted::All, NOW);
+    assert_eq!(freeze(&one, &Wanted::All, &can("can_1"), at(LATER)), [], "suspending again adds nothing");
+    let both = frozen_by("can_2", one, &chosen("sub_1", Ending::StopRenewal), NOW);
+    let left = thaw(&both, &can("can_1"), at(NOW)).iter().fold(both, evolve);
+    let refused = decide(&left, renewal(NEXT_PERIOD_END, NOW));
+    assert_eq!(refused, Err(Rejection::RenewalFrozen { id: id("sub_1"), by: can("can_2") }));
+    assert_eq!(thaw(&left, &can("can_1"), at(NOW)), []);
+    let none = thaw(&left, &can("can_2"), at(NOW)).iter().fold(left, evolve);
+    assert!(decide(&none, renewal(NEXT_PERIOD_END, NOW)).is_ok());
+}
+
+#[test]
+fn only_what_we_bill_and_will_be_charged_for_can_be_suspended() {
+    let state = given([
+        record("sub_1", terms(Billing::Merchant), true),
+        record("sub_2", terms(Billing::AppStore), true),
+        record("sub_3", terms(Billing::Carrier), true),
+        record("sub_4", terms(Billing::Merchant), false),
+    ]);
+    let names = |all: Vec<&Subscription>| all.into_iter().map(|it| it.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(not_suspended(&state, &Wanted::All)), ["sub_2", "sub_3"]);
+    let state = frozen_by("can_1", state, &Wanted::All, NOW);
+    assert_eq!(names(frozen(&state, &can("can_1")).collect()), ["sub_1"]);
+}
+
+#[test]
+fn what_is_suspended_is_resumed_without_loss_until_a_paid_period_ends() {
+    let early = Terms { current_period_end: Some(at(LATER)), ..terms(Billing::Merchant) };
+    let free = Terms { current_period_end: None, next_charge_at: None, ..terms(Billing::Merchant) };
+    let state = given([
+        record("sub_1", early, true),
+        record("sub_2", terms(Billing::Merchant), true),
+        record("sub_3", free, true),
+    ]);
+    let until = |state: &State, now| resumable_until(state, &can("can_1"), at(now));
+    assert_eq!(until(&state, NOW), None, "nothing is suspended");
+    let state = frozen_by("can_1", state, &Wanted::All, NOW);
+    assert_eq!(until(&state, NOW), Some(at(PERIOD_END)));
+    assert_eq!(until(&state, PERIOD_END), Some(at(LATER)));
+    assert_eq!(until(&state, LATER), None);
+}
+
+#[test]
+fn what_is_suspended_ends_like_what_is_not() {
+    let plain = ended(one(Billing::Merchant), &Wanted::All, NOW);
+    let frozen = frozen_by("can_1", one(Billing::Merchant), &Wanted::All, NOW);
+    assert_eq!(ended(frozen.clone(), &Wanted::All, NOW), plain);
+    let all = |state: &State| consequences(&state.subscriptions[0], Ending::Now, at(NOW));
+    assert_eq!(all(&frozen), all(&one(Billing::Merchant)));
+}
+
+#[test]
+fn a_period_is_charged_for_once_and_never_after_renewal_is_stopped() {
+    let state = one(Billing::Merchant);
+    let paid = Rejection::PeriodPaid { id: id("sub_1"), until: at(PERIOD_END) };
+    assert_eq!(decide(&state, renewal(PERIOD_END, NOW)), Err(paid));
+    let (stopped, _) = ended(state.clone(), &chosen("sub_1", Ending::StopRenewal), NOW);
+    let refused = decide(&stopped, renewal(NEXT_PERIOD_END, NOW));
+    assert_eq!(refused, Err(Rejection::RenewalStopped(id("sub_1"))));
+    let (over, _) = ended(state, &Wanted::All, NOW);
+    assert_eq!(decide(&over, renewal(NEXT_PERIOD_END, NOW)), Err(Rejection::Ended(id("sub_1"))));
+    let refused = decide(&one(Billing::Stripe), renewal(NEXT_PERIOD_END, NOW));
+    assert_eq!(refused, Err(Rejection::NotMerchantBilled(id("sub_1"))));
+    let refused = decide(&State::default(), renewal(NEXT_PERIOD_END, NOW));
+    assert_eq!(refused, Err(Rejection::Unknown(id("sub_1"))));
 }

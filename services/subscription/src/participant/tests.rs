@@ -10,6 +10,7 @@ use crate::domain::{Command, Plan, ProviderState, SubscriptionId, Terms, decide,
 const NOW: &str = "2026-11-21T08:00:00Z";
 const PERIOD_END: &str = "2026-12-01T00:00:00Z";
 const LINK: &str = "https://apps.apple.com/account/subscriptions";
+const AGAIN: &str = "https://video.example/plans";
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
@@ -18,7 +19,12 @@ fn at(text: &str) -> Timestamp {
 fn record(state: State, id: &str, billing: Billing) -> State {
     let cny = |minor_units| Money { currency: types::Currency::parse("CNY").unwrap(), minor_units };
     let terms = Terms {
-        plan: Plan { name: format!("Plan {id}"), tier: String::new(), price: Some(cny(2_500)) },
+        plan: Plan {
+            name: format!("Plan {id}"),
+            tier: String::new(),
+            price: Some(cny(2_500)),
+            link: AGAIN.into(),
+        },
         billing,
         provider: None,
         started_at: None,
@@ -275,16 +281,62 @@ fn access_that_ends_later_has_a_timer_and_loses_it_when_it_has_ended() {
 }
 
 #[test]
-fn what_was_ended_cannot_be_taken_back_and_that_is_said() {
+fn b02_a_failure_to_take_back_names_what_did_happen_and_what_the_subject_can_do() {
     let it = Subscriptions::default();
     let whole = case(Scope::WholeAccount);
     assert_eq!(it.undo(&whole, &two(), at(NOW)), Step::nothing_to_do());
     let (state, _) = execute(&whole, two());
-    let Answer::Failed(failure) = it.undo(&whole, &state, at(NOW)).answer else { panic!("says so") };
+    let undone = it.undo(&whole, &state, at(NOW));
+    let Answer::Failed(failure) = undone.answer else { panic!("says so") };
     assert_eq!((failure.code.as_str(), failure.owner.as_str()), ("MANDATE_ENDED", "subscription"));
     assert!(failure.cause.contains("sub_m") && !failure.cause.contains("sub_a"), "{}", failure.cause);
+    assert_eq!(codes(&undone.remaining), [("sub_m", "MANDATE_ENDED"), ("sub_m", "SUBSCRIBE_AGAIN")]);
+    let kinds: Vec<_> = undone.remaining.iter().map(QuoteItem::kind).collect();
+    assert_eq!(kinds, [QuoteItemKind::Effect, QuoteItemKind::SubjectAction]);
+    assert_eq!(undone.remaining[1].link, AGAIN);
     let other = Case { cancellation: CancellationId::parse("can_2").unwrap(), ..whole };
     assert_eq!(it.undo(&other, &state, at(NOW)), Step::nothing_to_do());
+}
+
+#[test]
+fn what_is_suspended_says_until_when_it_can_be_resumed_and_what_nobody_could_suspend() {
+    let it = Subscriptions::default();
+    let whole = case(Scope::WholeAccount);
+    let frozen = it.freeze(&whole, &two(), at(NOW));
+    assert_eq!((&frozen.answer, frozen.undo_until), (&Answer::Done, Some(at(PERIOD_END))));
+    assert!(matches!(&frozen.events[..], [Event::RenewalFrozen { .. }]), "{:?}", frozen.events);
+    assert_eq!(codes(&frozen.remaining), [("sub_a", "RENEWAL_NOT_SUSPENDED")]);
+    assert!(!frozen.remaining[0].link.is_empty());
+
+    let state = apply(two(), &frozen.events);
+    assert_eq!(assess(&whole, &state), assess(&whole, &two()), "being suspended changes no assessment");
+    let again = it.freeze(&whole, &state, at(NOW));
+    assert_eq!((again.events, again.answer), (vec![], Answer::Done));
+
+    let undone = it.undo(&whole, &state, at(NOW));
+    assert_eq!((&undone.answer, &undone.remaining[..]), (&Answer::Done, &[][..]));
+    let state = apply(state, &undone.events);
+    assert_eq!(it.undo(&whole, &state, at(NOW)), Step::nothing_to_do());
+    assert_eq!(
+        it.freeze(&selected("sub_a", Action::StopRenewal), &state, at(NOW)).answer,
+        Answer::NothingToDo
+    );
+}
+
+#[test]
+fn b11_taking_it_back_tells_what_was_missed_and_what_is_off_elsewhere() {
+    let it = Subscriptions::default();
+    let whole = case(Scope::WholeAccount);
+    let frozen = it.freeze(&whole, &two(), at(NOW));
+    let state = apply(two(), &frozen.events);
+    let state = observed(state, "sub_a", ProviderState::WillNotRenew);
+    let undone = it.undo(&whole, &state, at("2026-11-22T08:00:00Z"));
+    assert_eq!(undone.answer, Answer::Done);
+    assert_eq!(codes(&undone.remaining), [("sub_m", "RENEWAL_OVERDUE"), ("sub_a", "RENEWAL_OFF")]);
+    assert!(undone.remaining[0].text.contains("2026-11-21 20:00 UTC"), "{}", undone.remaining[0].text);
+    let off = &undone.remaining[1];
+    assert_eq!((off.kind(), off.link.as_str()), (QuoteItemKind::SubjectAction, LINK));
+    assert_eq!(off.due_at, Some(at(PERIOD_END).to_proto()));
 }
 
 /// A subject with one subscription that we bill and one that the App Store does.

@@ -14,6 +14,7 @@ const PROVIDER_ID_LENGTH_MAX: usize = 64;
 /// Package names and Stripe's ids.
 const LONG_ID_LENGTH_MAX: usize = 255;
 const PURCHASE_TOKEN_LENGTH_MAX: usize = 1_000;
+const LINK_LENGTH_MAX: usize = 500;
 
 /// A subscription to record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,9 @@ fn plan_of(v: &mut Violations, plan: &pb::Plan) -> Option<Plan> {
     let name = v.text("name", &plan.name, NAME_LENGTH_MAX);
     let tier = text_of(v, "tier", &plan.tier, NAME_LENGTH_MAX);
     let price = money_of(v, "price", plan.price.as_ref());
-    Some(Plan { name: name?, tier: tier?, price: price? })
+    let link = text_of(v, "link", &plan.link, LINK_LENGTH_MAX);
+    v.check(plan.link.is_empty() || plan.link.starts_with("https://"), "link", "must begin with https://");
+    Some(Plan { name: name?, tier: tier?, price: price?, link: link? })
 }
 
 fn text_of(v: &mut Violations, field: &str, text: &str, max: usize) -> Option<String> {
@@ -197,6 +200,36 @@ pub fn record_provider_state(
     v.finish(|| Some(RecordProviderState { id: id?, state: state?, observed_at: observed_at? }))
 }
 
+/// A period that is about to be charged for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewSubscription {
+    /// Of which.
+    pub id: SubscriptionId,
+    /// Until when it lasts.
+    pub period_end: Timestamp,
+    /// When the charge after this one is due.
+    pub next_charge_at: Option<Timestamp>,
+}
+
+/// Reads the request. A period that is over by `now` is wrong: nobody is charged for it any more.
+///
+/// # Errors
+/// [`BadRequest`] with every field that is wrong.
+pub fn renew_subscription(
+    request: &pb::RenewSubscriptionRequest,
+    now: Timestamp,
+) -> Result<RenewSubscription, BadRequest> {
+    let mut v = Violations::new();
+    v.optional_request_id("request_id", &request.request_id);
+    let id = v.id("subscription_id", &request.subscription_id, SubscriptionId::parse);
+    let period_end = v.timestamp("current_period_end", request.current_period_end.as_ref());
+    v.check(period_end.is_none_or(|end| end > now), "current_period_end", "must lie in the future");
+    let next_charge_at = v.optional_timestamp("next_charge_at", request.next_charge_at.as_ref());
+    let later = next_charge_at.flatten().is_none_or(|due| due > now);
+    v.check(later, "next_charge_at", "must lie in the future");
+    v.finish(|| Some(RenewSubscription { id: id?, period_end: period_end?, next_charge_at: next_charge_at? }))
+}
+
 /// Reads a subscription's id.
 ///
 /// # Errors
@@ -233,7 +266,12 @@ mod tests {
         pb::RecordSubscriptionRequest {
             request_id: "r-1".into(),
             subject_id: "sbj_1".into(),
-            plan: Some(pb::Plan { name: "Video".into(), tier: "Gold".into(), price: cny(2_500) }),
+            plan: Some(pb::Plan {
+                name: "Video".into(),
+                tier: "Gold".into(),
+                price: cny(2_500),
+                link: "https://video.example/gold".into(),
+            }),
             billing: pb::Billing::Merchant.into(),
             provider_ref: None,
             started_at: at("2026-11-01T00:00:00Z"),
@@ -277,7 +315,7 @@ mod tests {
 
     #[test]
     fn every_wrong_field_is_named() {
-        let table: [(&str, Change); 22] = [
+        let table: [(&str, Change); 24] = [
             ("request_id", |r| r.request_id = "a b".into()),
             ("subject_id", |r| r.subject_id.clear()),
             ("subject_id", |r| r.subject_id = "s".repeat(65)),
@@ -285,6 +323,8 @@ mod tests {
             ("plan.name", |r| r.plan.as_mut().unwrap().name.clear()),
             ("plan.name", |r| r.plan.as_mut().unwrap().name = "n".repeat(101)),
             ("plan.tier", |r| r.plan.as_mut().unwrap().tier = "t".repeat(101)),
+            ("plan.link", |r| r.plan.as_mut().unwrap().link = "http://video.example".into()),
+            ("plan.link", |r| r.plan.as_mut().unwrap().link = format!("https://{}", "x".repeat(500))),
             ("plan.price.minor_units", |r| r.plan.as_mut().unwrap().price = cny(-1)),
             ("billing", |r| r.billing = 0),
             ("billing", |r| r.billing = 99),
@@ -346,6 +386,24 @@ mod tests {
         );
         let stripe = contract(Provider::Stripe(pb::StripeSubscription { subscription: "s".repeat(256) }));
         assert_eq!(with(pb::Billing::Stripe, stripe), ["provider_ref.stripe.subscription"]);
+    }
+
+    #[test]
+    fn a_renewal_needs_an_id_and_a_period_that_is_to_come() {
+        let good = pb::RenewSubscriptionRequest {
+            request_id: String::new(),
+            subscription_id: "sub_1".into(),
+            current_period_end: at("2027-01-01T00:00:00Z"),
+            next_charge_at: at("2027-01-01T00:00:00Z"),
+        };
+        let now = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
+        assert!(renew_subscription(&good, now).is_ok());
+        let least = pb::RenewSubscriptionRequest { next_charge_at: None, ..good.clone() };
+        assert!(renew_subscription(&least, now).is_ok());
+        let late = Timestamp::parse("2027-01-01T00:00:00Z").unwrap();
+        assert_eq!(faults(renew_subscription(&good, late)), ["current_period_end", "next_charge_at"]);
+        let empty = renew_subscription(&pb::RenewSubscriptionRequest::default(), now);
+        assert_eq!(faults(empty), ["subscription_id", "current_period_end"]);
     }
 
     #[test]

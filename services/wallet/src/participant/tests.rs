@@ -104,7 +104,7 @@ fn what_was_quoted_lapses_and_a_second_time_there_is_nothing_to_do() {
 }
 
 #[test]
-fn an_empty_wallet_has_nothing_to_do() {
+fn b08_an_empty_wallet_is_success() {
     assert_eq!(Wallet::default().execute(&closure(), &State::default(), at(60)), Step::nothing_to_do());
 }
 
@@ -124,4 +124,20 @@ fn thousands_stand_apart() {
         assert_eq!(grouped(number), text);
     }
     assert_eq!(grouped(i64::MAX), "9,223,372,036,854,775,807");
+}
+
+#[test]
+fn nothing_is_suspended_and_what_lapsed_is_named_when_it_is_to_be_taken_back() {
+    let wallet = Wallet::default();
+    let state = domain::evolve(benefits(), &Event::BalanceRecorded(cny(1)));
+    assert_eq!(wallet.freeze(&closure(), &state, at(60)), Step::nothing_to_do());
+    assert_eq!(wallet.undo(&closure(), &state, at(60)), Step::nothing_to_do());
+    let after =
+        wallet.execute(&closure(), &benefits(), at(60)).events.iter().fold(benefits(), domain::evolve);
+    let undone = wallet.undo(&closure(), &after, at(61));
+    let Answer::Failed(failure) = undone.answer else { panic!("says so") };
+    assert_eq!(failure.code, "BENEFITS_LAPSED");
+    assert!(failure.cause.starts_with("1,250 points, 1 coupon, Stored value lapsed"), "{}", failure.cause);
+    let left: Vec<_> = undone.remaining.iter().map(|it| (it.item_id.as_str(), it.code.as_str())).collect();
+    assert_eq!(left, [("ben_1", "BENEFIT_LAPSED"), ("ben_2", "BENEFIT_LAPSED"), ("ben_4", "BENEFIT_LAPSED")]);
 }

@@ -1,0 +1,103 @@
+//! Renewals that a cancellation suspends while it can still be taken back, and those that go on.
+//!
+//! Only our own billing can be suspended: no store and no carrier lets anybody else stand between it
+//! and its next charge.
+
+use types::{CancellationId, Timestamp};
+
+use super::{Billing, Event, Rejection, State, Status, Subscription, SubscriptionId, Wanted};
+
+/// Suspends the renewals that are ours and in scope. What this cancellation suspends already adds
+/// nothing.
+#[must_use]
+pub fn freeze(state: &State, wanted: &Wanted, cancellation: &CancellationId, now: Timestamp) -> Vec<Event> {
+    let ours = renewing(state, wanted).filter(|it| it.terms.billing == Billing::Merchant);
+    ours.filter(|it| !it.frozen_by.contains_key(cancellation))
+        .map(|it| Event::RenewalFrozen { id: it.id.clone(), cancellation: cancellation.clone(), at: now })
+        .collect()
+}
+
+/// Resumes what this cancellation suspends. Another one may suspend it still.
+#[must_use]
+pub fn thaw(state: &State, cancellation: &CancellationId, now: Timestamp) -> Vec<Event> {
+    let thawed = |it: &Subscription| Event::RenewalThawed {
+        id: it.id.clone(),
+        cancellation: cancellation.clone(),
+        at: now,
+    };
+    frozen(state, cancellation).map(thawed).collect()
+}
+
+/// What this cancellation suspends, in the order in which it was recorded.
+pub fn frozen<'a>(
+    state: &'a State,
+    cancellation: &'a CancellationId,
+) -> impl Iterator<Item = &'a Subscription> {
+    state.subscriptions.iter().filter(move |it| it.frozen_by.contains_key(cancellation))
+}
+
+/// Until when all that this cancellation suspends can be resumed without loss: the first end of a paid
+/// period among it, since after that access is interrupted. `None` where no such end is known or to
+/// come.
+#[must_use]
+pub fn resumable_until(state: &State, cancellation: &CancellationId, now: Timestamp) -> Option<Timestamp> {
+    let ends = frozen(state, cancellation).filter_map(Subscription::renews_by);
+    ends.filter(|end| *end > now).min()
+}
+
+/// What this cancellation suspends and should have been renewed meanwhile, and when.
+pub fn overdue<'a>(
+    state: &'a State,
+    cancellation: &'a CancellationId,
+    now: Timestamp,
+) -> impl Iterator<Item = (&'a Subscription, Timestamp)> {
+    frozen(state, cancellation).filter_map(move |it| {
+        let since = *it.frozen_by.get(cancellation)?;
+        let due = it.terms.next_charge_at.or(it.terms.current_period_end)?;
+        (since..=now).contains(&due).then_some((it, due))
+    })
+}
+
+/// What is in scope and goes on being charged for whatever is asked of us, since others bill it.
+#[must_use]
+pub fn not_suspended<'a>(state: &'a State, wanted: &'a Wanted) -> Vec<&'a Subscription> {
+    renewing(state, wanted).filter(|it| it.terms.billing != Billing::Merchant).collect()
+}
+
+fn renewing<'a>(state: &'a State, wanted: &'a Wanted) -> impl Iterator<Item = &'a Subscription> {
+    wanted.in_scope(state).map(|(it, _)| it).filter(|it| it.status == Status::Active)
+}
+
+impl Subscription {
+    /// By when it must have been renewed, or access is interrupted.
+    fn renews_by(&self) -> Option<Timestamp> {
+        self.terms.current_period_end.or(self.terms.next_charge_at)
+    }
+}
+
+/// Renews what is ours, unless it is suspended or stopped: the charge is decided where the freeze is,
+/// so that they cannot cross.
+pub(super) fn renew(
+    state: &State,
+    id: SubscriptionId,
+    period_end: Timestamp,
+    next_charge_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    let Some(subscription) = state.get(id.as_str()) else { return Err(Rejection::Unknown(id)) };
+    if subscription.terms.billing != Billing::Merchant {
+        return Err(Rejection::NotMerchantBilled(id));
+    }
+    match subscription.status {
+        Status::Active => {}
+        Status::WillNotRenew => return Err(Rejection::RenewalStopped(id)),
+        Status::Ended => return Err(Rejection::Ended(id)),
+    }
+    if let Some(by) = subscription.frozen_by.keys().next() {
+        return Err(Rejection::RenewalFrozen { id, by: by.clone() });
+    }
+    if let Some(until) = subscription.terms.current_period_end.filter(|until| period_end <= *until) {
+        return Err(Rejection::PeriodPaid { id, until });
+    }
+    Ok(vec![Event::Renewed { id, at: now, period_end, next_charge_at }])
+}
