@@ -51,7 +51,8 @@ async fn register(client: &Client) -> String {
 
 /// A subscription of the subject's; gives its id.
 async fn subscribe(client: &Client, subject_id: &str, billing: sub::Billing) -> String {
-    let plan = sub::Plan { name: "Video".into(), tier: "gold".into(), price: cny(2_500) };
+    let plan =
+        sub::Plan { name: "Video".into(), tier: "gold".into(), price: cny(2_500), ..sub::Plan::default() };
     let at = |days: i64| {
         let now = SystemClock.now().to_proto();
         Some(prost_types::Timestamp { seconds: now.seconds + days * 86_400, ..now })
@@ -212,7 +213,7 @@ async fn owe(client: &Client, subject_id: &str) -> String {
 async fn nothing_new_comes_into_a_closing_account(client: &Client, subject_id: &str) {
     let request = sub::RecordSubscriptionRequest {
         subject_id: subject_id.to_owned(),
-        plan: Some(sub::Plan { name: "Music".into(), tier: String::new(), price: cny(1) }),
+        plan: Some(sub::Plan { name: "Music".into(), price: cny(1), ..sub::Plan::default() }),
         billing: sub::Billing::Merchant.into(),
         started_at: now(),
         ..Default::default()
@@ -237,7 +238,7 @@ async fn nobody_writes_for_a_closed_subject(client: &Client, subject_id: &str) {
         ..Default::default()
     };
     let face = pay::SetFacePaymentRequest { subject_id: subject(), enabled: true, ..Default::default() };
-    let plan = sub::Plan { name: "Music".into(), tier: String::new(), price: cny(1) };
+    let plan = sub::Plan { name: "Music".into(), price: cny(1), ..sub::Plan::default() };
     let membership = sub::RecordSubscriptionRequest {
         subject_id: subject(),
         plan: Some(plan),

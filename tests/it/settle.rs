@@ -34,7 +34,7 @@ pub async fn settle_in(client: &Client, n: usize) -> String {
     let subject_id = register(client, n).await;
     let now = Some(SystemClock.now().to_proto());
     surely(async || {
-        let plan = sub::Plan { name: "Video".into(), tier: String::new(), price: cny(2_500) };
+        let plan = sub::Plan { name: "Video".into(), price: cny(2_500), ..sub::Plan::default() };
         let request = sub::RecordSubscriptionRequest {
             request_id: id("subscription"),
             subject_id: subject_id.clone(),

@@ -13,6 +13,7 @@ mod item;
 mod output;
 mod parked;
 mod policy;
+mod refund;
 mod relays;
 mod serve;
 mod servers;
@@ -77,6 +78,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::CaseToken(flags) => calls::case_token(&servers()?, flags, output).await,
         Command::Receipt(flags) => calls::receipt(&servers()?, flags, output).await,
         Command::Keys => calls::keys(&servers()?, output).await,
+        Command::Refund { command } => refund::run(&servers()?, command, output).await,
         Command::Topics { command } => match command {
             TopicsCommand::Plan(flags) => topics::plan(flags, output).await,
             TopicsCommand::Apply(flags) => topics::apply(flags, output).await,

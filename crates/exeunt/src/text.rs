@@ -4,10 +4,12 @@
 mod cancellation;
 mod consequences;
 mod identity;
+mod refund;
 mod values;
 
 pub use cancellation::{blockers, cancellation, participant, participants, quote_of, rejections, row};
 pub use identity::{proof, verification};
+pub use refund::refund;
 pub use values::{day, moment, money, scope, word};
 
 /// Text that grows line by line.

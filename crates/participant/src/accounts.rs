@@ -152,8 +152,9 @@ impl<P: Participant> Accounts<P> {
         self.written(write, Accepts::Open, move |account, now| decide(&account.state, now)).await
     }
 
-    /// The same for what is ordered by somebody whose word outlives the account, like a court: it is
-    /// taken into an account that is being closed, and into one that is closed.
+    /// The same for what is ordered by somebody whose word outlives the account, like a court, and for
+    /// money that comes late and must not be lost: it is taken into an account that is being closed, and
+    /// into one that is closed.
     ///
     /// # Errors
     /// As [`Accounts::write`] has them, but for an account that is closed or being closed.

@@ -252,6 +252,12 @@ impl Pack {
         self.clocks.get(clock)?.reckon(place, from, pauses, extended)
     }
 
+    /// By when money that goes back is paid, counted from the decision that it does.
+    #[must_use]
+    pub fn refund_due(&self, from: Timestamp) -> Timestamp {
+        self.after(self.refunds.within, from)
+    }
+
     /// The end of a period that runs from an instant: of civil time, the end of its last day in the pack's
     /// zone. Of no time at all, that instant.
     #[must_use]

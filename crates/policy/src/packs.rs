@@ -119,6 +119,12 @@ impl Packs {
         if faults.is_empty() { Ok(self) } else { Err(PolicyError { faults }) }
     }
 
+    /// Those that the program carries.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::read(&Files::built_in()).expect("what the program carries was read in its tests")
+    }
+
     /// The pack of that id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Pack> {

@@ -207,8 +207,8 @@ async fn run(
             built.run(stop).await.map_err(said)
         }
         "subscription" => {
-            let built =
-                subscription::build(subscription::Options { participant, secret }).await.map_err(said)?;
+            let options = subscription::Options { participant, secret, packs: Some(packs) };
+            let built = subscription::build(options).await.map_err(said)?;
             doors.subscription.set(Some(SubscriptionClient::new(built.grpc())));
             built.run(stop).await.map_err(said)
         }
@@ -224,7 +224,8 @@ async fn run(
             built.run(stop).await.map_err(said)
         }
         _ => {
-            let built = wallet::build(wallet::Options { participant, secret }).await.map_err(said)?;
+            let options = wallet::Options { participant, secret, packs: Some(packs) };
+            let built = wallet::build(options).await.map_err(said)?;
             doors.wallet.set(Some(WalletClient::new(built.grpc())));
             built.run(stop).await.map_err(said)
         }

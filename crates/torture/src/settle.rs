@@ -59,7 +59,7 @@ async fn subscription(client: &Client, subject_id: &str, request_id: &str) -> Re
     let request = sub::RecordSubscriptionRequest {
         request_id: request_id.to_owned(),
         subject_id: subject_id.to_owned(),
-        plan: Some(sub::Plan { name: "Video".into(), tier: String::new(), price: Some(price) }),
+        plan: Some(sub::Plan { name: "Video".into(), price: Some(price), ..sub::Plan::default() }),
         billing: sub::Billing::Merchant.into(),
         started_at: Some(SystemClock.now().to_proto()),
         will_renew: true,

@@ -1,14 +1,25 @@
 //! A subject's subscriptions, as pure rules: what may be recorded of them, and what has been.
 
+mod charges;
 mod ending;
 mod freezing;
+mod money;
+mod refunds;
+mod rejection;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+pub use charges::{AUTOMATIC, Charge, Consequent, LateCharge};
 pub use ending::{Consequence, Ending, Wanted, consequences, end, ended_by, waiting};
 pub use freezing::{freeze, frozen, not_suspended, overdue, resumable_until, thaw};
+pub use money::MoneyEvent;
+pub use refunds::{
+    Approval, Decided, Decision, Destination, REVIEWS_MAX, Refund, RefundId, RefundReason, RefundState,
+    Refusal, refunds,
+};
+pub use rejection::Rejection;
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
 types::minted_id!(
@@ -122,9 +133,9 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// About how many bytes a quote says of it: up to eight items, each with the plan's name.
+    /// About how many bytes a quote says of it: up to ten items, each with the plan's name.
     fn weight(&self) -> usize {
-        2_000 + 8 * self.plan.name.len() + self.benefits.iter().map(|name| name.len() + 2).sum::<usize>()
+        2_500 + 10 * self.plan.name.len() + self.benefits.iter().map(|name| name.len() + 2).sum::<usize>()
     }
 }
 
@@ -160,6 +171,17 @@ pub struct Subscription {
     pub ended_by: Option<CancellationId>,
     /// The cancellations that suspend its renewals, and since when each does.
     pub frozen_by: BTreeMap<CancellationId, Timestamp>,
+    /// The pause that the subject took last.
+    pub pause: Option<Pause>,
+}
+
+/// Time in which the subject does not want to be charged, though they stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// Everything known of one subject.
@@ -167,6 +189,12 @@ pub struct Subscription {
 pub struct State {
     /// Their subscriptions, in the order in which they were recorded.
     pub subscriptions: Vec<Subscription>,
+    /// What was applied for or is owed, in the order in which it came up.
+    pub refunds: Vec<Refund>,
+    /// What was charged, as far as it was told.
+    pub charges: Vec<Charge>,
+    /// Those of them that should not have been made any more.
+    pub late_charges: Vec<LateCharge>,
 }
 
 impl State {
@@ -223,6 +251,53 @@ pub enum Command {
         next_charge_at: Option<Timestamp>,
         /// When.
         now: Timestamp,
+    },
+    /// The subject does not want to be charged for a while.
+    Pause {
+        /// For which.
+        id: SubscriptionId,
+        /// Until when; one that is over ends a pause.
+        until: Timestamp,
+        /// When.
+        now: Timestamp,
+    },
+    /// This was charged.
+    RecordCharge {
+        /// What.
+        charge: Charge,
+        /// What it may bring about.
+        then: Consequent,
+    },
+    /// The subject asks for money back.
+    ApplyForRefund {
+        /// The refund's new id.
+        id: RefundId,
+        /// For which subscription.
+        subscription: SubscriptionId,
+        /// Why.
+        reason: RefundReason,
+        /// When.
+        now: Timestamp,
+        /// By when a person decides.
+        review_until: Timestamp,
+    },
+    /// A person decides.
+    DecideRefund {
+        /// On which refund.
+        id: RefundId,
+        /// What.
+        decision: Decision,
+        /// Who, and when.
+        decided: Decided,
+    },
+    /// It was paid.
+    RecordRefundPaid {
+        /// Which.
+        id: RefundId,
+        /// The payer's own number of the payment.
+        reference: String,
+        /// When.
+        at: Timestamp,
     },
 }
 
@@ -289,53 +364,15 @@ pub enum Event {
         /// When the charge after this one is due.
         next_charge_at: Option<Timestamp>,
     },
-}
-
-/// Why a command is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// The subject has no such subscription.
-    #[error("the subject has no subscription {0}")]
-    Unknown(SubscriptionId),
-    /// No provider charges for it: what happens to it is decided here.
-    #[error("subscription {0} is billed by the merchant: no provider has a state of it")]
-    NotProviderBilled(SubscriptionId),
-    /// It has ended, and that is final.
-    #[error("subscription {0} has ended, and that is final")]
-    Ended(SubscriptionId),
-    /// Something newer is recorded already.
-    #[error("a state observed at {last} is recorded already")]
-    ObservationOutdated {
-        /// When that was true.
-        last: Timestamp,
-    },
-    /// Its provider renews it, and says so.
-    #[error("subscription {0} is billed by its provider: nothing is renewed here")]
-    NotMerchantBilled(SubscriptionId),
-    /// Its renewals are suspended.
-    #[error(
-        "the renewals of subscription {id} are suspended by cancellation {by}: it must not be charged for"
-    )]
-    RenewalFrozen {
-        /// Of which.
+    /// The subject is not charged for a while.
+    Paused {
+        /// For which.
         id: SubscriptionId,
-        /// By which cancellation.
-        by: CancellationId,
+        /// Since when, and until when.
+        pause: Pause,
     },
-    /// No further charge is made for it.
-    #[error("the renewal of subscription {0} is stopped: it must not be charged for")]
-    RenewalStopped(SubscriptionId),
-    /// The period has been charged for already.
-    #[error("subscription {id} is paid until {until} already: the new period must end later")]
-    PeriodPaid {
-        /// Which.
-        id: SubscriptionId,
-        /// Until when.
-        until: Timestamp,
-    },
-    /// One quote could not tell of all the subscriptions any more.
-    #[error("the subject has as many subscriptions as one account can have")]
-    TooMany,
+    /// Money was charged, or goes back.
+    Money(MoneyEvent),
 }
 
 /// Says which facts a command adds to this state, or why it is refused.
@@ -360,10 +397,22 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
                 observed_at: None,
                 ended_by: None,
                 frozen_by: BTreeMap::new(),
+                pause: None,
             }))])
         }
         Command::Renew { id, period_end, next_charge_at, now } => {
             freezing::renew(state, id, period_end, next_charge_at, now)
+        }
+        Command::Pause { id, until, now } => freezing::pause(state, id, until, now),
+        Command::RecordCharge { charge, then } => money(charges::record(state, charge, then)),
+        Command::ApplyForRefund { id, subscription, reason, now, review_until } => {
+            money(refunds::apply_for(state, id, subscription, reason, (now, review_until)))
+        }
+        Command::DecideRefund { id, decision, decided } => {
+            money(refunds::decide_on(state, id, decision, decided))
+        }
+        Command::RecordRefundPaid { id, reference, at } => {
+            money(refunds::record_paid(state, id, reference, at))
         }
         Command::RecordProviderState { id, state: told, observed_at } => {
             let Some(subscription) = state.get(id.as_str()) else { return Err(Rejection::Unknown(id)) };
@@ -380,6 +429,10 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             }
         }
     }
+}
+
+fn money(events: Result<Vec<MoneyEvent>, Rejection>) -> Result<Vec<Event>, Rejection> {
+    Ok(events?.into_iter().map(Event::Money).collect())
 }
 
 fn status_of(told: ProviderState) -> Status {
@@ -409,18 +462,20 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         | Event::AccessEnded { id, .. }
         | Event::RenewalFrozen { id, .. }
         | Event::RenewalThawed { id, .. }
-        | Event::Renewed { id, .. } => {
+        | Event::Renewed { id, .. }
+        | Event::Paused { id, .. } => {
             if let Some(subscription) = state.subscriptions.iter_mut().find(|it| it.id == *id) {
                 apply(subscription, event);
             }
         }
+        Event::Money(event) => money::evolve(&mut state, event),
     }
     state
 }
 
 fn apply(subscription: &mut Subscription, event: &Event) {
     match event {
-        Event::Recorded(_) => {}
+        Event::Recorded(_) | Event::Money(_) => {}
         Event::ProviderStateRecorded { state, observed_at, .. } => {
             subscription.status = status_of(*state);
             subscription.observed_at = Some(*observed_at);
@@ -465,5 +520,6 @@ fn apply(subscription: &mut Subscription, event: &Event) {
             subscription.terms.current_period_end = Some(*period_end);
             subscription.terms.next_charge_at = *next_charge_at;
         }
+        Event::Paused { pause, .. } => subscription.pause = Some(*pause),
     }
 }

@@ -3,7 +3,7 @@
 use service_kit::{CallError, Refusal, Refuse};
 use tonic::Code;
 
-use crate::domain::Rejection;
+use crate::{domain::Rejection, quote};
 
 /// A call that is not fulfilled.
 pub type Error = CallError<Rejection>;
@@ -23,8 +23,26 @@ impl Refuse for Rejection {
                 refuse(Code::FailedPrecondition, "RENEWAL_FROZEN").metadata("by", by.as_str())
             }
             Rejection::RenewalStopped(_) => refuse(Code::FailedPrecondition, "RENEWAL_STOPPED"),
+            Rejection::Paused { until, .. } => {
+                refuse(Code::FailedPrecondition, "SUBSCRIPTION_PAUSED").metadata("until", until.to_string())
+            }
             Rejection::PeriodPaid { until, .. } => {
                 refuse(Code::FailedPrecondition, "PERIOD_PAID").metadata("until", until.to_string())
+            }
+            Rejection::ChargeExists(_) => refuse(Code::AlreadyExists, "CHARGE_EXISTS"),
+            Rejection::UnknownRefund(_) => refuse(Code::NotFound, "NOT_FOUND"),
+            Rejection::RefundedByStore { billing, .. } => {
+                refuse(Code::FailedPrecondition, "REFUNDED_BY_STORE")
+                    .metadata("link", quote::refund(*billing).1)
+            }
+            Rejection::RefundUnderReview { first } => {
+                refuse(Code::AlreadyExists, "REFUND_UNDER_REVIEW").metadata("first", first.as_str())
+            }
+            Rejection::TooManyReviews => refuse(Code::FailedPrecondition, "REFUNDS_TOO_MANY"),
+            Rejection::RefundDecided(_) => refuse(Code::FailedPrecondition, "REFUND_DECIDED"),
+            Rejection::RefundNotApproved(_) => refuse(Code::FailedPrecondition, "REFUND_NOT_APPROVED"),
+            Rejection::RefundPaid { first, .. } => {
+                refuse(Code::FailedPrecondition, "REFUND_PAID").metadata("first", first)
             }
             Rejection::TooMany => refuse(Code::FailedPrecondition, "SUBSCRIPTIONS_TOO_MANY"),
         }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use keys::Secret;
 use participant::{Account, AccountError, Accounts, Write};
+use policy::Packs;
 use prost::Message;
 use proto::subscription::v1::{self as pb, subscription_service_server::SubscriptionService as Calls};
 use service_kit::caller;
 use tonic::{Request, Response, Status};
-use types::fresh_uuid;
+use types::{Caller, Timestamp, fresh_uuid};
 
 use crate::{
-    domain::{Command, State, SubscriptionId, decide},
+    domain::{Approval, Command, Consequent, Decided, Decision, RefundId, State, SubscriptionId, decide},
     error::Error,
     participant::Subscriptions,
+    review::{self, Dates},
     wire,
 };
 
@@ -22,6 +24,7 @@ use crate::{
 pub struct Api {
     pub(crate) accounts: Accounts<Subscriptions>,
     pub(crate) secret: Arc<Secret>,
+    pub(crate) packs: Arc<Packs>,
 }
 
 /// The subscription of that id, as callers see it.
@@ -34,6 +37,34 @@ impl Api {
     fn digest(&self, method: &str, request: &impl Message) -> [u8; 32] {
         self.secret.hmac(method, &[&request.encode_to_vec()])
     }
+
+    /// By when a refund is decided on and paid for that subject.
+    fn dates(&self, account: &Account<State>, now: Timestamp) -> Dates {
+        let region = account.known.as_ref().map_or("", |(region, _)| region.as_str());
+        review::dates(&self.packs, region, now)
+    }
+
+    /// What is done to a refund, also when the account is closed: money is never lost with it.
+    async fn to_refund(
+        &self,
+        (caller, request_id, digest): (&Caller, &str, [u8; 32]),
+        id: &RefundId,
+        command: impl Fn(&Account<State>, Timestamp) -> Command + Send + Sync,
+    ) -> Result<Option<pb::Refund>, Error> {
+        let subject = self.accounts.subject_of(id.as_str()).await?;
+        let write = Write { caller, request_id, digest, subject: &subject };
+        let decided = |account: &Account<State>, now| {
+            Ok((decide(&account.state, command(account, now))?, id.to_string()))
+        };
+        let written = self.accounts.order(write, decided).await?;
+        refund(&written.account, &written.reference)
+    }
+}
+
+/// The refund of that id, as callers see it.
+fn refund(account: &Account<State>, id: &str) -> Result<Option<pb::Refund>, Error> {
+    let found = account.state.refunds.iter().find(|it| it.id.as_str() == id).ok_or(AccountError::NotFound)?;
+    Ok(Some(wire::refund(found, &account.state)))
 }
 
 #[tonic::async_trait]
@@ -105,6 +136,122 @@ impl Calls for Api {
         let written = self.accounts.write(write, renew).await.map_err(Error::from)?;
         let subscription = shown(&written.account, &written.reference)?;
         Ok(Response::new(pb::RenewSubscriptionResponse { subscription }))
+    }
+
+    async fn pause_subscription(
+        &self,
+        request: Request<pb::PauseSubscriptionRequest>,
+    ) -> Result<Response<pb::PauseSubscriptionResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = self.digest("PauseSubscription", &request);
+        let asked = wire::pause_subscription(&request).map_err(Error::from)?;
+        let subject = self.accounts.subject_of(asked.id.as_str()).await.map_err(Error::from)?;
+        let write = Write { caller: &caller, request_id: &request.request_id, digest, subject: &subject };
+        let pause = |state: &State, now| {
+            let wire::PauseSubscription { id, until } = asked.clone();
+            let reference = id.to_string();
+            Ok((decide(state, Command::Pause { id, until, now })?, reference))
+        };
+        let written = self.accounts.write(write, pause).await.map_err(Error::from)?;
+        let subscription = shown(&written.account, &written.reference)?;
+        Ok(Response::new(pb::PauseSubscriptionResponse { subscription }))
+    }
+
+    async fn record_charge(
+        &self,
+        request: Request<pb::RecordChargeRequest>,
+    ) -> Result<Response<pb::RecordChargeResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = self.digest("RecordCharge", &request);
+        let charge = wire::record_charge(&request, self.accounts.now()).map_err(Error::from)?;
+        let subject = self.accounts.subject_of(charge.subscription.as_str()).await.map_err(Error::from)?;
+        let refund = RefundId::mint(fresh_uuid());
+        let write = Write { caller: &caller, request_id: &request.request_id, digest, subject: &subject };
+        let record = |account: &Account<State>, now| {
+            let Dates { review_until, pay_by } = self.dates(account, now);
+            let then = Consequent { refund: refund.clone(), pay_by, review_until, now };
+            let command = Command::RecordCharge { charge: charge.clone(), then };
+            Ok((decide(&account.state, command)?, charge.subscription.to_string()))
+        };
+        let written = self.accounts.order(write, record).await.map_err(Error::from)?;
+        let state = &written.account.state;
+        Ok(Response::new(wire::recorded_charge(state, &charge.subscription, &charge.reference)))
+    }
+
+    async fn apply_for_refund(
+        &self,
+        request: Request<pb::ApplyForRefundRequest>,
+    ) -> Result<Response<pb::ApplyForRefundResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = self.digest("ApplyForRefund", &request);
+        let asked = wire::apply_for_refund(&request).map_err(Error::from)?;
+        let subject = self.accounts.subject_of(asked.subscription.as_str()).await.map_err(Error::from)?;
+        let account = self.accounts.get(&subject).await.map_err(Error::from)?;
+        let id = RefundId::mint(fresh_uuid());
+        let write = Write { caller: &caller, request_id: &request.request_id, digest, subject: &subject };
+        let apply = |state: &State, now| {
+            let wire::ApplyForRefund { subscription, reason } = asked.clone();
+            let review_until = self.dates(&account, now).review_until;
+            let command = Command::ApplyForRefund { id: id.clone(), subscription, reason, now, review_until };
+            Ok((decide(state, command)?, id.to_string()))
+        };
+        let written = self.accounts.write(write, apply).await.map_err(Error::from)?;
+        let refund = refund(&written.account, &written.reference)?;
+        Ok(Response::new(pb::ApplyForRefundResponse { refund }))
+    }
+
+    async fn decide_refund(
+        &self,
+        request: Request<pb::DecideRefundRequest>,
+    ) -> Result<Response<pb::DecideRefundResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = self.digest("DecideRefund", &request);
+        let asked = wire::decide_refund(&request).map_err(Error::from)?;
+        let command = |account: &Account<State>, now| {
+            let wire::DecideRefund { id, verdict, actor } = asked.clone();
+            let decision = match verdict {
+                wire::Verdict::Approved(amount, destination) => {
+                    let pay_by = self.dates(account, now).pay_by;
+                    Decision::Approve(Approval { amount, destination, pay_by })
+                }
+                wire::Verdict::Refused(refusal) => Decision::Refuse(refusal),
+            };
+            Command::DecideRefund { id, decision, decided: Decided { by: actor, at: now } }
+        };
+        let asks = (&caller, request.request_id.as_str(), digest);
+        let refund = self.to_refund(asks, &asked.id, command).await?;
+        Ok(Response::new(pb::DecideRefundResponse { refund }))
+    }
+
+    async fn record_refund_paid(
+        &self,
+        request: Request<pb::RecordRefundPaidRequest>,
+    ) -> Result<Response<pb::RecordRefundPaidResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = self.digest("RecordRefundPaid", &request);
+        let asked = wire::record_refund_paid(&request, self.accounts.now()).map_err(Error::from)?;
+        let command = |_: &Account<State>, _| {
+            let wire::RecordRefundPaid { id, reference, at } = asked.clone();
+            Command::RecordRefundPaid { id, reference, at }
+        };
+        let asks = (&caller, request.request_id.as_str(), digest);
+        let refund = self.to_refund(asks, &asked.id, command).await?;
+        Ok(Response::new(pb::RecordRefundPaidResponse { refund }))
+    }
+
+    async fn list_refunds(
+        &self,
+        request: Request<pb::ListRefundsRequest>,
+    ) -> Result<Response<pb::ListRefundsResponse>, Status> {
+        let subject = wire::subject_id(&request.get_ref().subject_id).map_err(Error::from)?;
+        let account = self.accounts.get(&subject).await.map_err(Error::from)?;
+        let refunds = account.state.refunds.iter().map(|it| wire::refund(it, &account.state)).collect();
+        Ok(Response::new(pb::ListRefundsResponse { refunds }))
     }
 
     async fn get_subscription(

@@ -1,15 +1,18 @@
 //! Memberships and their renewal contracts.
 //!
-//! It owns what a subject subscribed to, with whom, and until when; as a participant it ends
-//! renewals. It must not know who coordinates a cancellation, nor what else the subject has: what
+//! It owns what a subject subscribed to, with whom, and until when, and what of it is refunded; as a
+//! participant it ends renewals. It must not know who coordinates a cancellation, nor what else the subject has: what
 //! has a value of its own belongs to the wallet.
 
 pub mod domain;
 mod error;
 mod grpc;
+mod offers;
 mod participant;
 mod quote;
 mod remaining;
+mod review;
+mod settlement;
 #[cfg(test)]
 mod tests;
 pub mod wire;
@@ -17,6 +20,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use ::participant::{Accounts, RunError, Runtime, StartError};
+use policy::Packs;
 use proto::subscription::v1::subscription_service_server::SubscriptionServiceServer;
 use tokio_util::sync::CancellationToken;
 
@@ -28,12 +32,16 @@ pub struct Options {
     pub participant: ::participant::Options,
     /// What requests are told apart with.
     pub secret: Arc<keys::Secret>,
+    /// The policy packs, which say how long a review may take and how long records are kept; `None`:
+    /// those of the program.
+    pub packs: Option<Arc<Packs>>,
 }
 
 /// The service, ready to run.
 pub struct Service {
     runtime: Runtime<Subscriptions>,
     secret: Arc<keys::Secret>,
+    packs: Arc<Packs>,
 }
 
 /// Declares the topics and joins up the parts.
@@ -41,16 +49,22 @@ pub struct Service {
 /// # Errors
 /// [`StartError`].
 pub async fn build(options: Options) -> Result<Service, StartError> {
-    let runtime = Runtime::new(Arc::new(Subscriptions::default()), options.participant, true).await?;
-    Ok(Service { runtime, secret: options.secret })
+    let packs = options.packs.unwrap_or_else(|| Arc::new(Packs::built_in()));
+    let participant = Arc::new(Subscriptions::new(packs.clone()));
+    let runtime = Runtime::new(participant, options.participant, true).await?;
+    Ok(Service { runtime, secret: options.secret, packs })
 }
 
 impl Service {
     /// The calls, for a server.
     #[must_use]
     pub fn grpc(&self) -> SubscriptionServiceServer<Api> {
-        let api = Api { accounts: self.accounts().clone(), secret: self.secret.clone() };
-        SubscriptionServiceServer::new(api)
+        SubscriptionServiceServer::new(self.api())
+    }
+
+    fn api(&self) -> Api {
+        let (accounts, secret) = (self.accounts().clone(), self.secret.clone());
+        Api { accounts, secret, packs: self.packs.clone() }
     }
 
     /// The subjects' accounts.

@@ -1,13 +1,17 @@
 //! What this service answers when it is asked to end a subject's subscriptions.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use messaging::Unreadable;
 use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish};
+use policy::Packs;
+use proto::participant::v1::WaitingOn;
 use types::{Action, Item, ItemKind, ParticipantName, Scope, Timestamp};
 
 use crate::{
     domain::{self, Billing, Ending, Event, State, Status, Wanted},
-    quote, remaining, wire,
+    offers, quote, remaining, settlement, wire,
 };
 
 /// The timer of access that ends at a known time; a subscription's id follows.
@@ -17,11 +21,28 @@ const ACCESS_ENDS: &str = "access-ends/";
 #[derive(Debug)]
 pub struct Subscriptions {
     name: ParticipantName,
+    packs: Arc<Packs>,
 }
 
 impl Default for Subscriptions {
     fn default() -> Self {
-        Self { name: ParticipantName::parse("subscription").expect("a fixed name that is one") }
+        Self::new(Arc::new(Packs::built_in()))
+    }
+}
+
+impl Subscriptions {
+    /// The participant that keeps records as these packs say.
+    #[must_use]
+    pub fn new(packs: Arc<Packs>) -> Self {
+        Self { name: ParticipantName::parse("subscription").expect("a fixed name that is one"), packs }
+    }
+
+    /// Says that it is over, and what outlives it.
+    fn over(&self, case: &Case, state: &State, otherwise: Answer) -> Answer {
+        match settlement::kept(&self.packs, case, state, &wanted(&case.scope)) {
+            Some(kept) => Answer::Restricted(vec![kept]),
+            None => otherwise,
+        }
     }
 }
 
@@ -52,12 +73,17 @@ fn wanted(scope: &Scope) -> Wanted {
     }
 }
 
-/// Ends what can be ended at once, and says who is waited for.
+/// Ends what can be ended at once, and says who is waited for: the subject, who must act; then whoever
+/// decides on money or pays it; then whoever else ends what is not ours.
 fn carry_out(case: &Case, state: &State, now: Timestamp) -> (Vec<Event>, Option<Answer>) {
     let wanted = wanted(&case.scope);
     let events = domain::end(state, &wanted, &case.cancellation, now);
-    let waiting = domain::waiting(state, &wanted);
-    (events, quote::waiting(&waiting, case.assessed_at).map(Answer::Waiting))
+    let ends = quote::waiting(&domain::waiting(state, &wanted), case.assessed_at);
+    let waiting = match ends {
+        Some(subject) if subject.waiting_on() == WaitingOn::Subject => Some(subject),
+        others => settlement::waiting(state, &wanted).or(others),
+    };
+    (events, waiting.map(Answer::Waiting))
 }
 
 fn access_timer(id: &domain::SubscriptionId, due: Option<Timestamp>) -> Vec<TimerWish> {
@@ -87,12 +113,14 @@ impl Participant for Subscriptions {
     fn ids(&self, event: &Event) -> Vec<String> {
         match event {
             Event::Recorded(subscription) => vec![subscription.id.to_string()],
+            Event::Money(event) => event.begins().iter().map(ToString::to_string).collect(),
             Event::ProviderStateRecorded { .. }
             | Event::RenewalStopped { .. }
             | Event::AccessEnded { .. }
             | Event::RenewalFrozen { .. }
             | Event::RenewalThawed { .. }
-            | Event::Renewed { .. } => Vec::new(),
+            | Event::Renewed { .. }
+            | Event::Paused { .. } => Vec::new(),
         }
     }
 
@@ -114,7 +142,9 @@ impl Participant for Subscriptions {
             | Event::RenewalStopped { .. }
             | Event::RenewalFrozen { .. }
             | Event::RenewalThawed { .. }
-            | Event::Renewed { .. } => Vec::new(),
+            | Event::Renewed { .. }
+            | Event::Paused { .. }
+            | Event::Money(_) => Vec::new(),
         }
     }
 
@@ -128,6 +158,9 @@ impl Participant for Subscriptions {
         let items = wanted
             .in_scope(state)
             .flat_map(|(subscription, ending)| quote::items(subscription, ending, case.assessed_at))
+            .chain(offers::items(&self.packs, case, state, &wanted))
+            .chain(settlement::items(state, &wanted))
+            .chain(settlement::kept(&self.packs, case, state, &wanted).map(settlement::kept_item))
             .collect();
         let unknown = wanted.unknown(state).into_iter().map(quote::unknown);
         let impossible = chosen(&case.scope)
@@ -141,15 +174,15 @@ impl Participant for Subscriptions {
         let (events, waiting) = carry_out(case, state, now);
         let answer = match waiting {
             Some(waiting) => waiting,
-            None if events.is_empty() => Answer::NothingToDo,
-            None => Answer::Done,
+            None if events.is_empty() => self.over(case, state, Answer::NothingToDo),
+            None => self.over(case, state, Answer::Done),
         };
         Step::new(events, answer)
     }
 
     fn resume(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
         let (events, waiting) = carry_out(case, state, now);
-        Step::new(events, waiting.unwrap_or(Answer::Done))
+        Step::new(events, waiting.unwrap_or_else(|| self.over(case, state, Answer::Done)))
     }
 
     fn freeze(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {

@@ -239,6 +239,7 @@ pub fn waiting(waiting: &[&Subscription], at: Timestamp) -> Option<Waiting> {
         waiting_on: WaitingOn::Provider.into(),
         code: MANUAL.into(),
         item_ids,
+        remedy: "Who bills it is asked by hand to end it; there is nothing that you have to do.".into(),
         ..Waiting::default()
     })
 }

@@ -1,5 +1,7 @@
 //! Between protobuf and the domain: what is told, and what is stored.
 
+mod refund_requests;
+mod refunds;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -9,14 +11,19 @@ use messaging::Unreadable;
 use participant::{Encoded, unreadable, wire::money, wire::money_from};
 use prost::{Message, Name};
 use proto::subscription::v1 as pb;
+pub use refund_requests::{
+    ApplyForRefund, DecideRefund, RecordRefundPaid, Verdict, apply_for_refund, decide_refund, record_charge,
+    record_refund_paid,
+};
+pub use refunds::{destination_from, reason_from, recorded_charge, refund};
 pub use requests::{
-    RecordProviderState, RecordSubscription, RenewSubscription, record_provider_state, record_subscription,
-    renew_subscription, subject_id, subscription_id,
+    PauseSubscription, RecordProviderState, RecordSubscription, RenewSubscription, pause_subscription,
+    record_provider_state, record_subscription, renew_subscription, subject_id, subscription_id,
 };
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
 use crate::domain::{
-    Billing, Event, Plan, ProviderRef, ProviderState, Status, Subscription, SubscriptionId, Terms,
+    Billing, Event, Pause, Plan, ProviderRef, ProviderState, Status, Subscription, SubscriptionId, Terms,
 };
 
 /// A subscription as callers see it, and as it is stored.
@@ -47,6 +54,7 @@ pub fn subscription(it: &Subscription) -> pb::Subscription {
         will_not_renew_at: instant(it.will_not_renew_at),
         access_ends_at: instant(it.access_ends_at),
         frozen_by: it.frozen_by.keys().map(ToString::to_string).collect(),
+        paused_until: it.pause.map(|pause| pause.until.to_proto()),
     }
 }
 
@@ -149,6 +157,7 @@ fn provider_ref_from(provider: pb::provider_ref::Provider) -> ProviderRef {
 #[must_use]
 pub fn encode(event: &Event) -> Encoded {
     match event {
+        Event::Money(event) => refunds::encode(event),
         Event::Recorded(it) => {
             Encoded::of(&pb::SubscriptionRecorded { subscription: Some(subscription(it)) })
         }
@@ -186,6 +195,11 @@ pub fn encode(event: &Event) -> Encoded {
             current_period_end: Some(period_end.to_proto()),
             next_charge_at: next_charge_at.map(Timestamp::to_proto),
         }),
+        Event::Paused { id, pause } => Encoded::of(&pb::SubscriptionPaused {
+            subscription_id: id.to_string(),
+            paused_at: Some(pause.since.to_proto()),
+            paused_until: Some(pause.until.to_proto()),
+        }),
     }
 }
 
@@ -197,7 +211,9 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
     if schema != 1 {
         return Err(unreadable(kind, schema, "the schema's version is not known"));
     }
-    let event = if kind == pb::SubscriptionRecorded::full_name() {
+    let event = if let Some(event) = refunds::decode(kind, payload)? {
+        event.map(Event::Money)
+    } else if kind == pb::SubscriptionRecorded::full_name() {
         let told: pb::SubscriptionRecorded = message(kind, payload)?;
         told.subscription.and_then(subscription_from).map(|it| Event::Recorded(Box::new(it)))
     } else if kind == pb::ProviderStateRecorded::full_name() {
@@ -212,6 +228,8 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
         renewal_thawed(message(kind, payload)?)
     } else if kind == pb::SubscriptionRenewed::full_name() {
         renewed(message(kind, payload)?)
+    } else if kind == pb::SubscriptionPaused::full_name() {
+        paused(message(kind, payload)?)
     } else {
         return Err(unreadable(kind, schema, "the type is not known"));
     };
@@ -272,6 +290,14 @@ fn renewed(told: pb::SubscriptionRenewed) -> Option<Event> {
     })
 }
 
+fn paused(told: pb::SubscriptionPaused) -> Option<Event> {
+    let (since, until) = (instant(told.paused_at.as_ref())?, instant(told.paused_until.as_ref())?);
+    Some(Event::Paused {
+        id: SubscriptionId::parse(&told.subscription_id).ok()?,
+        pause: Pause { since, until },
+    })
+}
+
 fn instant(told: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     told.and_then(Timestamp::from_proto)
 }
@@ -310,6 +336,7 @@ fn subscription_from(it: pb::Subscription) -> Option<Subscription> {
         observed_at: None,
         ended_by: None,
         frozen_by: BTreeMap::new(),
+        pause: None,
     })
 }
 
@@ -350,6 +377,7 @@ mod tests {
             observed_at: None,
             ended_by: None,
             frozen_by: BTreeMap::new(),
+            pause: None,
         }
     }
 
@@ -372,6 +400,7 @@ mod tests {
             },
             Event::RenewalFrozen { id: id.clone(), cancellation: cancellation.clone(), at: at(12) },
             Event::RenewalThawed { id: id.clone(), cancellation, at: at(13) },
+            Event::Paused { id: id.clone(), pause: Pause { since: at(19), until: at(20) } },
             Event::Renewed { id: id.clone(), at: at(14), period_end: at(15), next_charge_at: None },
             Event::Renewed { id: id.clone(), at: at(16), period_end: at(17), next_charge_at: Some(at(18)) },
         ]);

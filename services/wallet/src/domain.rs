@@ -61,6 +61,8 @@ pub struct State {
     pub benefits: Vec<Benefit>,
     /// What was paid out, in order.
     pub paid_out: Vec<Money>,
+    /// When the last of that was; none where nothing was, or nobody noted it.
+    pub paid_out_at: Option<Timestamp>,
 }
 
 impl State {
@@ -89,7 +91,12 @@ pub enum Command {
     /// This is what is left of that currency.
     RecordBalance(Money),
     /// Pay out what is left, of one currency or of all.
-    PayOut(Option<Currency>),
+    PayOut {
+        /// Which; none for all.
+        currency: Option<Currency>,
+        /// When.
+        now: Timestamp,
+    },
     /// The subject has this benefit.
     RecordBenefit {
         /// The benefit.
@@ -105,7 +112,12 @@ pub enum Event {
     /// This is what is left of that currency.
     BalanceRecorded(Money),
     /// So much was paid out, and nothing of that currency is left.
-    BalancePaidOut(Money),
+    BalancePaidOut {
+        /// How much.
+        amount: Money,
+        /// When; releases before this one did not note it.
+        at: Option<Timestamp>,
+    },
     /// There is one benefit more.
     BenefitRecorded(Benefit),
     /// A benefit lapsed with the account.
@@ -149,9 +161,10 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             }
             Ok(vec![Event::BalanceRecorded(balance)])
         }
-        Command::PayOut(currency) => {
+        Command::PayOut { currency, now } => {
             let asked = state.remaining().filter(|money| currency.is_none_or(|only| only == money.currency));
-            let events: Vec<Event> = asked.map(Event::BalancePaidOut).collect();
+            let events: Vec<Event> =
+                asked.map(|amount| Event::BalancePaidOut { amount, at: Some(now) }).collect();
             if events.is_empty() { Err(Rejection::NothingToPayOut) } else { Ok(events) }
         }
         Command::RecordBenefit { benefit, .. } if state.find(&benefit.id).is_some() => Ok(vec![]),
@@ -184,9 +197,10 @@ pub fn evolve(mut state: State, event: &Event) -> State {
     match event {
         Event::BalanceRecorded(Money { currency, minor_units: 0 }) => drop(state.balances.remove(currency)),
         Event::BalanceRecorded(balance) => drop(state.balances.insert(balance.currency, balance.minor_units)),
-        Event::BalancePaidOut(amount) => {
+        Event::BalancePaidOut { amount, at } => {
             state.balances.remove(&amount.currency);
             state.paid_out.push(*amount);
+            state.paid_out_at = state.paid_out_at.max(*at);
         }
         Event::BenefitRecorded(benefit) => state.benefits.push(benefit.clone()),
         Event::BenefitLapsed { id, at, .. } => {

@@ -78,7 +78,9 @@ impl WalletService for Api {
         let asked = wire::pay_out_balance(&request).map_err(Error::from)?;
         let what = (&caller, "PayOutBalance", &request);
         let reference = asked.subject.as_str();
-        let written = self.write(what, &asked, reference, |currency, _| Command::PayOut(*currency)).await?;
+        let written = self
+            .write(what, &asked, reference, |currency, now| Command::PayOut { currency: *currency, now })
+            .await?;
         let wallet = Some(wire::wallet(&asked.subject, &written.account.state));
         Ok(Response::new(PayOutBalanceResponse { wallet }))
     }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use ::participant::{Accounts, RunError, Runtime, StartError};
 use keys::Secret;
 use messaging::ConsumerHandle;
+use policy::Packs;
 use proto::wallet::v1::wallet_service_server::WalletServiceServer;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub participant: ::participant::Options,
     /// The key of requests' digests.
     pub secret: Arc<Secret>,
+    /// The policy packs, which say how long records are kept; `None`: those of the program.
+    pub packs: Option<Arc<Packs>>,
 }
 
 /// The service, ready to run.
@@ -43,7 +46,8 @@ pub struct Service {
 /// # Errors
 /// [`StartError`].
 pub async fn build(options: Options) -> Result<Service, StartError> {
-    let runtime = Runtime::new(Arc::new(Wallet::default()), options.participant, true).await?;
+    let wallet = options.packs.map_or_else(Wallet::default, Wallet::new);
+    let runtime = Runtime::new(Arc::new(wallet), options.participant, true).await?;
     Ok(Service { runtime, secret: options.secret })
 }
 

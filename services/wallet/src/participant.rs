@@ -1,8 +1,11 @@
 //! Instructions in, acknowledgements out: a balance blocks, a benefit lapses.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use messaging::Unreadable;
 use participant::{Answer, Assessed, Case, Encoded, Participant, Step, wire::money};
+use policy::{Category, ControllerClass, DataFacts, Packs, RetentionAction};
 use proto::participant::v1 as pb;
 use types::{Money, ParticipantName, Scope, Timestamp};
 
@@ -14,14 +17,63 @@ use crate::{
 /// Its name on the roster.
 pub const NAME: &str = "wallet";
 
+/// The record of what was paid out.
+const RECORD: &str = "payout";
+
 /// The participant.
 pub struct Wallet {
     name: ParticipantName,
+    packs: Arc<Packs>,
 }
 
 impl Default for Wallet {
     fn default() -> Self {
-        Self { name: ParticipantName::parse(NAME).expect("a constant of the right form") }
+        Self::new(Arc::new(Packs::built_in()))
+    }
+}
+
+impl Wallet {
+    /// The participant that keeps records as these packs say.
+    #[must_use]
+    pub fn new(packs: Arc<Packs>) -> Self {
+        Self { name: ParticipantName::parse(NAME).expect("a constant of the right form"), packs }
+    }
+
+    /// The record of what was paid out, while the law of the subject's region demands it of a payment
+    /// institution.
+    fn kept(&self, case: &Case, state: &State) -> Option<pb::Kept> {
+        let category = Category::TransactionRecords;
+        let ruling = self.packs.of_region(&case.region)?.retain(&DataFacts {
+            category,
+            jurisdiction: &case.region,
+            class: Some(ControllerClass::PaymentInstitution),
+            last_event_at: state.paid_out_at?,
+            account_closed_at: Some(case.assessed_at),
+        })?;
+        let RetentionAction::Restrict { ground, .. } = &ruling.rule.action else { return None };
+        ruling.until.is_none_or(|until| until > case.assessed_at).then(|| pb::Kept {
+            data_set_id: RECORD.into(),
+            category: category.name().into(),
+            ground: ground.clone(),
+            source: ruling.rule.authority.source.clone(),
+            controller: NAME.into(),
+            until: ruling.until.map(Timestamp::to_proto),
+        })
+    }
+}
+
+fn kept_item(kept: pb::Kept) -> pb::QuoteItem {
+    let until = kept.until.as_ref().and_then(Timestamp::from_proto).map(Timestamp::day).unwrap_or_default();
+    pb::QuoteItem {
+        kind: pb::QuoteItemKind::Kept.into(),
+        code: "PAYOUT_RECORD_KEPT".into(),
+        title: "Record of what was paid out".into(),
+        text: format!(
+            "That it was paid out is kept until {until} ({}), and used for nothing else.",
+            kept.source
+        ),
+        kept: Some(kept),
+        ..pb::QuoteItem::default()
     }
 }
 
@@ -120,7 +172,11 @@ impl Participant for Wallet {
         }
         Assessed {
             blockers: state.remaining().map(blocker).collect(),
-            items: state.good_benefits(case.assessed_at).map(lapsing).collect(),
+            items: state
+                .good_benefits(case.assessed_at)
+                .map(lapsing)
+                .chain(self.kept(case, state).map(kept_item))
+                .collect(),
             rejections: Vec::new(),
         }
     }
@@ -130,7 +186,12 @@ impl Participant for Wallet {
             return Step::nothing_to_do();
         }
         let lapsed = domain::lapse(state, &case.cancellation, case.assessed_at, now);
-        if lapsed.is_empty() { Step::nothing_to_do() } else { Step::new(lapsed, Answer::Done) }
+        let answer = match self.kept(case, state) {
+            Some(kept) => Answer::Restricted(vec![kept]),
+            None if lapsed.is_empty() => Answer::NothingToDo,
+            None => Answer::Done,
+        };
+        Step::new(lapsed, answer)
     }
 
     /// Nothing is suspended: before the account closes the money is the subject's to spend or to have

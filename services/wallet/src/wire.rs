@@ -154,7 +154,10 @@ pub fn encode(event: &Event) -> Encoded {
         Event::BalanceRecorded(balance) => {
             Encoded::of(&pb::BalanceRecorded { balance: Some(money(*balance)) })
         }
-        Event::BalancePaidOut(amount) => Encoded::of(&pb::BalancePaidOut { amount: Some(money(*amount)) }),
+        Event::BalancePaidOut { amount, at } => Encoded::of(&pb::BalancePaidOut {
+            amount: Some(money(*amount)),
+            paid_out_at: at.map(Timestamp::to_proto),
+        }),
         Event::BenefitRecorded(recorded) => {
             Encoded::of(&pb::BenefitRecorded { benefit: Some(benefit(recorded)) })
         }
@@ -175,9 +178,10 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
         1 if kind == pb::BalanceRecorded::full_name() => {
             message(payload, |it: pb::BalanceRecorded| Some(Event::BalanceRecorded(amount(it.balance)?)))
         }
-        1 if kind == pb::BalancePaidOut::full_name() => {
-            message(payload, |it: pb::BalancePaidOut| Some(Event::BalancePaidOut(amount(it.amount)?)))
-        }
+        1 if kind == pb::BalancePaidOut::full_name() => message(payload, |it: pb::BalancePaidOut| {
+            let at = optional(it.paid_out_at, |at| Timestamp::from_proto(&at))?;
+            Some(Event::BalancePaidOut { amount: amount(it.amount)?, at })
+        }),
         1 if kind == pb::BenefitRecorded::full_name() => message(payload, benefit_recorded),
         1 if kind == pb::BenefitLapsed::full_name() => message(payload, benefit_lapsed),
         _ => Err("is not known".to_owned()),

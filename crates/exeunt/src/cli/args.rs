@@ -96,6 +96,12 @@ pub enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Money that goes back to subjects: applied for, decided by a person, paid
+    Refund {
+        /// What to do with it
+        #[command(subcommand)]
+        command: super::refund::RefundCommand,
+    },
     /// The topics of the event log: what they should be, and making them so
     Topics {
         /// What to do with them

@@ -159,9 +159,9 @@ pub(super) async fn build(
             token_key: bench.keyring.signing(TOKEN_KEY)?, messages_dir: messages_dir,
             packs: bench.packs.clone())
     );
-    add!(Role::Subscription, subscription, with_secret!(subscription));
+    add!(Role::Subscription, subscription, with_secret!(subscription, packs: Some(bench.packs.clone())));
     add!(Role::Payscore, payscore, with_secret!(payscore));
-    add!(Role::Wallet, wallet, with_secret!(wallet));
+    add!(Role::Wallet, wallet, with_secret!(wallet, packs: Some(bench.packs.clone())));
     add!(Role::Retention, retention, with_secret!(retention, packs: bench.packs.clone()));
     for guest in guests {
         let name = guest.name().to_string();

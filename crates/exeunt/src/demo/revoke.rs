@@ -60,6 +60,7 @@ impl Play<'_> {
                 name: "Music".into(),
                 tier: "monthly".into(),
                 price: Some(price),
+                ..subscription::Plan::default()
             }),
             billing: subscription::Billing::Merchant.into(),
             will_renew: true,

@@ -18,6 +18,9 @@ use crate::cli::Failure;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Where what is paid for is subscribed to.
+const LINK: &str = "https://plans.example.com";
+
 /// The ids that the story goes on with.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Setting {
@@ -149,7 +152,7 @@ async fn record_subscriptions(services: &mut Services, setting: &mut Setting) ->
         ..subscription::RecordSubscriptionRequest::default()
     };
     let plan = |name: &str, tier: &str, fen| {
-        Some(subscription::Plan { name: name.into(), tier: tier.into(), price: cny(fen) })
+        Some(subscription::Plan { name: name.into(), tier: tier.into(), price: cny(fen), link: LINK.into() })
     };
     let video = subscription::RecordSubscriptionRequest {
         plan: plan("Video membership", "monthly", 2_500),

@@ -1,6 +1,9 @@
 //! The command line against a server, and without one.
 
-use proto::cancellation::v1::State;
+use proto::{
+    cancellation::v1::State,
+    subscription::v1::{self as subscription, subscription_service_client::SubscriptionServiceClient},
+};
 use serde_json::Value;
 
 use crate::harness::{App, program, stderr, stdout};
@@ -161,4 +164,44 @@ fn the_demo_ends_with_a_receipt_that_verifies() {
     assert_eq!(said["receipt"].as_str().unwrap().split('.').count(), 3);
     assert!(said["elapsed_ms"].is_u64());
     assert_eq!(stderr(&played), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_applied_for_decided_paid_and_listed() {
+    let mut app = App::start().await;
+    let subject = app.register().await;
+    let server = app.server.clone();
+    let ask = |arguments: &[&str]| program(&[&["--server", &server, "refund"], arguments].concat());
+    let ask_json = |arguments: &[&str]| {
+        let answer = ask(&[arguments, &["--output", "json"]].concat());
+        assert_eq!(answer.status.code(), Some(0), "{}", stderr(&answer));
+        json(stdout(&answer))
+    };
+    let request = subscription::RecordSubscriptionRequest {
+        subject_id: subject.clone(),
+        plan: Some(subscription::Plan { name: "Video".into(), ..subscription::Plan::default() }),
+        billing: subscription::Billing::Merchant.into(),
+        will_renew: true,
+        ..subscription::RecordSubscriptionRequest::default()
+    };
+    let mut service = SubscriptionServiceClient::new(app.channel.clone());
+    let recorded = service.record_subscription(request).await.unwrap().into_inner().subscription.unwrap();
+    assert_eq!(stdout(&ask(&["list", "--subject", &subject])), "no refunds\n");
+
+    let applied = ask_json(&["apply", "--subscription", &recorded.subscription_id, "--reason", "unused"]);
+    assert_eq!(applied["refund"]["state"], "REFUND_STATE_UNDER_REVIEW");
+    let id = applied["refund"]["refundId"].as_str().unwrap().to_owned();
+    let decided = ask(&["decide", &id, "--actor", "clerk-7", "--approve", "CNY:25.00"]);
+    assert!(stdout(&decided).contains("\n  amount          CNY 25.00 to original means\n"), "{decided:?}");
+    assert!(stderr(&decided).contains(&format!("exeunt refund paid {id} --reference ")), "{decided:?}");
+    let refusal = ["--refuse", "PERIOD_USED", "--basis", "Terms 4", "--remedy", "Complain."];
+    let refused =
+        ask(&[&["decide", &id, "--actor", "clerk-7"], &refusal[..], &["--output", "json"]].concat());
+    assert_eq!(refused.status.code(), Some(3));
+    assert_eq!(json(stderr(&refused))["error"]["reason"], "REFUND_DECIDED");
+    let paid = ask_json(&["paid", &id, "--reference", "pay-1"]);
+    assert_eq!(paid["refund"]["paymentReference"], "pay-1");
+    let listed = ask_json(&["list", "--subject", &subject]);
+    assert_eq!(listed["refunds"][0]["state"], "REFUND_STATE_PAID");
+    app.stop().await;
 }

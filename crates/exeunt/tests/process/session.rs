@@ -76,7 +76,12 @@ async fn subscribe(app: &App, subject: &str) -> String {
     let price = Some(Money { currency_code: "CNY".into(), minor_units: 2_500 });
     let request = subscription::RecordSubscriptionRequest {
         subject_id: subject.into(),
-        plan: Some(subscription::Plan { name: "Video".into(), tier: "monthly".into(), price }),
+        plan: Some(subscription::Plan {
+            name: "Video".into(),
+            tier: "monthly".into(),
+            price,
+            ..Default::default()
+        }),
         billing: subscription::Billing::Merchant.into(),
         started_at: at(0),
         current_period_end: at(10),

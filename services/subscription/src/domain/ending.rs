@@ -40,6 +40,15 @@ impl Wanted {
         }
     }
 
+    /// Whether it is about this subscription, ended or not.
+    #[must_use]
+    pub fn names(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Chosen(items) => items.iter().any(|(chosen, _)| chosen == id),
+        }
+    }
+
     /// The ids that the subject does not have, in the order in which they were given.
     #[must_use]
     pub fn unknown<'a>(&'a self, state: &State) -> Vec<&'a str> {

@@ -1,11 +1,12 @@
-//! Renewals that a cancellation suspends while it can still be taken back, and those that go on.
+//! Renewals that a cancellation suspends while it can still be taken back, those that the subject pauses,
+//! and those that go on.
 //!
 //! Only our own billing can be suspended: no store and no carrier lets anybody else stand between it
 //! and its next charge.
 
 use types::{CancellationId, Timestamp};
 
-use super::{Billing, Event, Rejection, State, Status, Subscription, SubscriptionId, Wanted};
+use super::{Billing, Event, Pause, Rejection, State, Status, Subscription, SubscriptionId, Wanted};
 
 /// Suspends the renewals that are ours and in scope. What this cancellation suspends already adds
 /// nothing.
@@ -84,20 +85,47 @@ pub(super) fn renew(
     next_charge_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Vec<Event>, Rejection> {
-    let Some(subscription) = state.get(id.as_str()) else { return Err(Rejection::Unknown(id)) };
-    if subscription.terms.billing != Billing::Merchant {
-        return Err(Rejection::NotMerchantBilled(id));
-    }
-    match subscription.status {
-        Status::Active => {}
-        Status::WillNotRenew => return Err(Rejection::RenewalStopped(id)),
-        Status::Ended => return Err(Rejection::Ended(id)),
-    }
+    let subscription = ours_that_renews(state, &id)?;
     if let Some(by) = subscription.frozen_by.keys().next() {
         return Err(Rejection::RenewalFrozen { id, by: by.clone() });
+    }
+    if let Some(pause) = subscription.pause.filter(|pause| pause.until > now) {
+        return Err(Rejection::Paused { id, until: pause.until });
     }
     if let Some(until) = subscription.terms.current_period_end.filter(|until| period_end <= *until) {
         return Err(Rejection::PeriodPaid { id, until });
     }
     Ok(vec![Event::Renewed { id, at: now, period_end, next_charge_at }])
+}
+
+/// Takes a pause of the subject's, or its end. Whoever pauses can leave all the same: a pause changes
+/// nothing of what a cancellation does.
+pub(super) fn pause(
+    state: &State,
+    id: SubscriptionId,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    let subscription = ours_that_renews(state, &id)?;
+    let before = subscription.pause.filter(|pause| pause.until > now);
+    match before {
+        Some(pause) if pause.until == until => Ok(vec![]),
+        None if until <= now => Ok(vec![]),
+        before => {
+            let since = before.map_or(now, |pause| pause.since);
+            Ok(vec![Event::Paused { id, pause: Pause { since, until } }])
+        }
+    }
+}
+
+fn ours_that_renews<'a>(state: &'a State, id: &SubscriptionId) -> Result<&'a Subscription, Rejection> {
+    let subscription = state.get(id.as_str()).ok_or_else(|| Rejection::Unknown(id.clone()))?;
+    if subscription.terms.billing != Billing::Merchant {
+        return Err(Rejection::NotMerchantBilled(id.clone()));
+    }
+    match subscription.status {
+        Status::Active => Ok(subscription),
+        Status::WillNotRenew => Err(Rejection::RenewalStopped(id.clone())),
+        Status::Ended => Err(Rejection::Ended(id.clone())),
+    }
 }

@@ -219,7 +219,7 @@ fn an_id_that_the_subject_does_not_have_is_unknown() {
 }
 
 #[test]
-fn what_others_bill_is_waited_for_until_they_say_that_it_has_ended() {
+fn b13_what_others_bill_is_waited_for_until_they_say_that_it_has_ended() {
     let names = |state: &State, wanted: &Wanted| waiting(state, wanted).len();
     for billing in [Billing::AppStore, Billing::WechatPay, Billing::Carrier] {
         let state = one(billing);
@@ -340,9 +340,12 @@ fn a_renewal_that_falls_due_while_it_is_suspended_is_not_charged_and_is_once_it_
     let state = frozen_by("can_1", one(Billing::Merchant), &Wanted::All, NOW);
     let refused = decide(&state, renewal(NEXT_PERIOD_END, PERIOD_END));
     assert_eq!(refused, Err(Rejection::RenewalFrozen { id: id("sub_1"), by: can("can_1") }));
-    let due: Vec<_> = overdue(&state, &can("can_1"), at(LATER)).map(|(it, due)| (&it.id, due)).collect();
-    assert_eq!(due, [(&id("sub_1"), at(PERIOD_END))]);
-    assert_eq!(overdue(&state, &can("can_1"), at(NOW)).count(), 0);
+    let due = |now| {
+        let by = can("can_1");
+        overdue(&state, &by, at(now)).map(|(it, due)| (it.id.clone(), due)).collect::<Vec<_>>()
+    };
+    assert_eq!(due(LATER), [(id("sub_1"), at(PERIOD_END))]);
+    assert_eq!(due(NOW), []);
 
     let state = thaw(&state, &can("can_1"), at(LATER)).iter().fold(state, evolve);
     let events = decide(&state, renewal(NEXT_PERIOD_END, LATER)).unwrap();
@@ -419,4 +422,20 @@ fn a_period_is_charged_for_once_and_never_after_renewal_is_stopped() {
     assert_eq!(refused, Err(Rejection::NotMerchantBilled(id("sub_1"))));
     let refused = decide(&State::default(), renewal(NEXT_PERIOD_END, NOW));
     assert_eq!(refused, Err(Rejection::Unknown(id("sub_1"))));
+}
+
+#[test]
+fn what_is_paused_is_not_charged_until_the_pause_is_over_and_can_be_left_all_the_same() {
+    let pause = |until| Command::Pause { id: id("sub_1"), until: at(until), now: at(NOW) };
+    let state = given([record("sub_1", terms(Billing::Merchant), true), pause(LATER)]);
+    assert_eq!(decide(&state, pause(LATER)), Ok(vec![]));
+    let refused = decide(&state, renewal(NEXT_PERIOD_END, PERIOD_END));
+    assert_eq!(refused, Err(Rejection::Paused { id: id("sub_1"), until: at(LATER) }));
+    assert!(decide(&state, renewal(NEXT_PERIOD_END, LATER)).is_ok());
+    assert_eq!(ended(state.clone(), &Wanted::All, NOW).1, ended(one(Billing::Merchant), &Wanted::All, NOW).1);
+    let on = decide(&state, pause(NOW)).unwrap().iter().fold(state, evolve);
+    assert!(decide(&on, renewal(NEXT_PERIOD_END, NOW)).is_ok(), "the subject goes on before");
+    assert_eq!(decide(&on, pause(NOW)), Ok(vec![]));
+    let refused = decide(&one(Billing::Carrier), pause(LATER));
+    assert_eq!(refused, Err(Rejection::NotMerchantBilled(id("sub_1"))));
 }

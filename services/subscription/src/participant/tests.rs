@@ -100,7 +100,7 @@ fn two() -> State {
 }
 
 #[test]
-fn the_quote_tells_everything_in_the_order_in_which_it_was_recorded() {
+fn b20_the_quote_previews_everything_that_goes_in_the_order_in_which_it_was_recorded() {
     let items = assess(&case(Scope::WholeAccount), &two()).items;
     assert_eq!(
         codes(&items),
@@ -130,6 +130,23 @@ fn the_quote_tells_everything_in_the_order_in_which_it_was_recorded() {
     };
     assert_eq!(dates(&items[0]), (Some(at(NOW)), Some(at(NOW))));
     assert_eq!(dates(&items[6]), (Some(at(PERIOD_END)), Some(at(PERIOD_END))));
+}
+
+#[test]
+fn b25_no_further_charge_and_the_end_of_access_are_two_dates_and_both_are_told() {
+    let it = Subscriptions::default();
+    let case = selected("sub_m", Action::StopRenewal);
+    let ends = &assess(&case, &two()).items[0];
+    let told = (ends.will_not_renew_at, ends.access_ends_at);
+    assert_eq!(told, (Some(at(NOW).to_proto()), Some(at(PERIOD_END).to_proto())));
+    let step = it.execute(&case, &two(), at(NOW));
+    let [Event::RenewalStopped { will_not_renew_at, access_ends_at, .. }] = &step.events[..] else {
+        panic!("{:?}", step.events)
+    };
+    assert_eq!((*will_not_renew_at, *access_ends_at), (at(NOW), at(PERIOD_END)));
+    let state = apply(two(), &step.events);
+    let stopped = &state.subscriptions[0];
+    assert_eq!((stopped.will_not_renew_at, stopped.access_ends_at), (Some(at(NOW)), Some(at(PERIOD_END))));
 }
 
 #[test]
@@ -246,7 +263,7 @@ fn executing_again_adds_nothing() {
 }
 
 #[test]
-fn nothing_left_to_end_is_success() {
+fn b08_nothing_left_to_end_is_success() {
     let whole = case(Scope::WholeAccount);
     assert_eq!(execute(&whole, State::default()).1, Answer::NothingToDo);
     let (state, _) = execute(&whole, record(State::default(), "sub_m", Billing::Merchant));
@@ -392,4 +409,22 @@ fn the_fullest_account_still_fits_into_one_event() {
     let items = assess(&case(Scope::WholeAccount), &state).items;
     let bytes: usize = items.iter().map(|item| prost::Message::encoded_len(item) + 8).sum();
     assert!((100_000..240_000).contains(&bytes), "{bytes} bytes");
+}
+
+#[test]
+fn a_pause_is_offered_only_where_the_law_allows_it_and_changes_nothing_of_the_exit() {
+    let offered = |case: &Case| {
+        let items = Subscriptions::default().assess(case, &two()).items;
+        let offers = items.into_iter().filter(|item| item.code == "PAUSE_POSSIBLE");
+        offers.map(|item| item.item_id).collect::<Vec<_>>()
+    };
+    let both = ["sub_m", "sub_a"].map(|id| item(id, Action::StopRenewal));
+    let chosen = case(Scope::Selected(both.into()));
+    assert_eq!(offered(&chosen), ["sub_m"], "nobody else's billing can be paused");
+    assert_eq!(offered(&case(Scope::WholeAccount)), [""; 0]);
+    assert_eq!(offered(&Case { scope: Scope::Named("termination".into()), ..chosen.clone() }), [""; 0]);
+    let pause = domain::Pause { since: at(NOW), until: at(PERIOD_END) };
+    let paused = apply(two(), &[Event::Paused { id: SubscriptionId::parse("sub_m").unwrap(), pause }]);
+    assert_eq!(assess(&chosen, &paused), assess(&chosen, &two()));
+    assert_eq!(execute(&chosen, paused).1, execute(&chosen, two()).1);
 }

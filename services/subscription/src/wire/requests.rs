@@ -230,6 +230,27 @@ pub fn renew_subscription(
     v.finish(|| Some(RenewSubscription { id: id?, period_end: period_end?, next_charge_at: next_charge_at? }))
 }
 
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseSubscription {
+    /// Of which.
+    pub id: SubscriptionId,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// Reads the request.
+///
+/// # Errors
+/// [`BadRequest`] with every field that is wrong.
+pub fn pause_subscription(request: &pb::PauseSubscriptionRequest) -> Result<PauseSubscription, BadRequest> {
+    let mut v = Violations::new();
+    v.optional_request_id("request_id", &request.request_id);
+    let id = v.id("subscription_id", &request.subscription_id, SubscriptionId::parse);
+    let until = v.timestamp("paused_until", request.paused_until.as_ref());
+    v.finish(|| Some(PauseSubscription { id: id?, until: until? }))
+}
+
 /// Reads a subscription's id.
 ///
 /// # Errors
@@ -404,6 +425,8 @@ mod tests {
         assert_eq!(faults(renew_subscription(&good, late)), ["current_period_end", "next_charge_at"]);
         let empty = renew_subscription(&pb::RenewSubscriptionRequest::default(), now);
         assert_eq!(faults(empty), ["subscription_id", "current_period_end"]);
+        let empty = pause_subscription(&pb::PauseSubscriptionRequest::default());
+        assert_eq!(faults(empty), ["subscription_id", "paused_until"]);
     }
 
     #[test]

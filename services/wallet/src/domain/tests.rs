@@ -30,7 +30,11 @@ fn balance(code: &str, minor_units: i64) -> Event {
 }
 
 fn paid_out(code: &str, minor_units: i64) -> Event {
-    Event::BalancePaidOut(money(code, minor_units))
+    Event::BalancePaidOut { amount: money(code, minor_units), at: Some(at(7)) }
+}
+
+fn pay_out(currency: Option<Currency>) -> Command {
+    Command::PayOut { currency, now: at(7) }
 }
 
 fn given(history: impl IntoIterator<Item = Event>) -> Given {
@@ -63,20 +67,20 @@ fn a_balance_of_nothing_is_no_balance() {
 #[test]
 fn one_currency_or_all_are_paid_out_whole() {
     let two = given([balance("USD", 7), balance("CNY", 5)]);
-    two.when_then(Command::PayOut(None), Ok(vec![paid_out("CNY", 5), paid_out("USD", 7)]));
-    two.when_then(Command::PayOut(Currency::parse("USD").ok()), Ok(vec![paid_out("USD", 7)]));
+    two.when_then(pay_out(None), Ok(vec![paid_out("CNY", 5), paid_out("USD", 7)]));
+    two.when_then(pay_out(Currency::parse("USD").ok()), Ok(vec![paid_out("USD", 7)]));
     let state = given([balance("USD", 7), balance("CNY", 5), paid_out("USD", 7)]).0;
     assert_eq!(state.remaining().collect::<Vec<_>>(), [money("CNY", 5)]);
-    assert_eq!(state.paid_out, [money("USD", 7)]);
+    assert_eq!((state.paid_out, state.paid_out_at), (vec![money("USD", 7)], Some(at(7))));
 }
 
 #[test]
 fn what_is_not_there_cannot_be_paid_out() {
     let refused = || Err(Rejection::NothingToPayOut);
-    given([]).when_then(Command::PayOut(None), refused());
+    given([]).when_then(pay_out(None), refused());
     let paid = given([balance("CNY", 5), paid_out("CNY", 5)]);
-    paid.when_then(Command::PayOut(None), refused());
-    given([balance("CNY", 5)]).when_then(Command::PayOut(Currency::parse("EUR").ok()), refused());
+    paid.when_then(pay_out(None), refused());
+    given([balance("CNY", 5)]).when_then(pay_out(Currency::parse("EUR").ok()), refused());
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn every_balance_blocks_with_what_to_do_about_it() {
     assert_eq!(assessed.blockers[0].amount, Some(money(cny(12_840))));
     assert!(!assessed.blockers[0].remedy.is_empty());
 
-    let paid = domain::evolve(state, &Event::BalancePaidOut(cny(12_840)));
+    let paid = domain::evolve(state, &Event::BalancePaidOut { amount: cny(12_840), at: None });
     assert_eq!(Wallet::default().assess(&closure(), &paid).blockers.len(), 1);
 }
 
@@ -140,4 +140,30 @@ fn nothing_is_suspended_and_what_lapsed_is_named_when_it_is_to_be_taken_back() {
     assert!(failure.cause.starts_with("1,250 points, 1 coupon, Stored value lapsed"), "{}", failure.cause);
     let left: Vec<_> = undone.remaining.iter().map(|it| (it.item_id.as_str(), it.code.as_str())).collect();
     assert_eq!(left, [("ben_1", "BENEFIT_LAPSED"), ("ben_2", "BENEFIT_LAPSED"), ("ben_4", "BENEFIT_LAPSED")]);
+}
+
+#[test]
+fn what_was_paid_out_is_told_and_kept_as_a_record_of_its_own() {
+    let wallet = Wallet::default();
+    let day = 86_400;
+    let paid = Event::BalancePaidOut { amount: cny(12_840), at: Some(at(10 * day)) };
+    let state = domain::evolve(benefits(), &paid);
+    let case = Case { assessed_at: at(12 * day), ..closure() };
+    let items = wallet.assess(&case, &state).items;
+    let item = items.last().unwrap();
+    assert_eq!((item.kind(), item.code.as_str()), (pb::QuoteItemKind::Kept, "PAYOUT_RECORD_KEPT"));
+    let Answer::Restricted(kept) = wallet.execute(&case, &state, at(13 * day)).answer else {
+        panic!("is kept")
+    };
+    assert_eq!(item.kept.as_ref(), Some(&kept[0]));
+    assert_eq!(
+        (kept[0].ground.as_str(), kept[0].source.as_str()),
+        ("ANTI_MONEY_LAUNDERING", "AML Law 2024 Art. 34")
+    );
+    assert_eq!(kept[0].until, Timestamp::parse("1980-01-10T16:00:00Z").map(Timestamp::to_proto));
+    // Once its time is over, nothing is kept of it.
+    let later = Case { assessed_at: Timestamp::parse("1981-01-01T00:00:00Z").unwrap(), ..case };
+    assert_eq!(wallet.execute(&later, &State::default(), at(0)), Step::nothing_to_do());
+    let gone = domain::evolve(State::default(), &paid);
+    assert_eq!(wallet.execute(&later, &gone, at(0)), Step::nothing_to_do());
 }

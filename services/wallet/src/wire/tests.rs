@@ -116,7 +116,8 @@ fn every_event_is_stored_and_read_back() {
     let plain = Benefit { paid_value: None, expires_at: None, kind: BenefitKind::Points, ..full_benefit() };
     for event in [
         Event::BalanceRecorded(amount),
-        Event::BalancePaidOut(amount),
+        Event::BalancePaidOut { amount, at: None },
+        Event::BalancePaidOut { amount, at: Some(Timestamp::from_micros(5)) },
         Event::BenefitRecorded(full_benefit()),
         Event::BenefitRecorded(plain),
         Event::BenefitLapsed { id: full_benefit().id, cancellation, at: at(7) },

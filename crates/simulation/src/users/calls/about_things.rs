@@ -152,7 +152,11 @@ fn subscribing(
     subscription::RecordSubscriptionRequest {
         request_id,
         subject_id,
-        plan: Some(subscription::Plan { name: "Video".into(), tier: String::new(), price: money(1_500) }),
+        plan: Some(subscription::Plan {
+            name: "Video".into(),
+            price: money(1_500),
+            ..subscription::Plan::default()
+        }),
         billing: billings[dice.place(billings.len())].into(),
         current_period_end: days(period),
         next_charge_at: days(period),
