@@ -20,6 +20,9 @@ pub const CANARY: &str = "canary4f1d";
 const NAMES: [&str; 4] = ["ann", "bo", "cy", "dee"];
 const REGIONS: [&str; 4] = ["CN", "CN", "DE", "US"];
 
+/// How many refused calls people keep in mind.
+const AGAIN_MAX: usize = 64;
+
 /// One who may leave.
 pub struct Person {
     /// What they are called here.
@@ -150,6 +153,10 @@ impl Users {
                 calls.push(self.call(person, None, Verb::Register, dice));
                 continue;
             }
+            // No hold lasts for ever, and what waits for its end ends with it.
+            if self.people[person].things.iter().any(|id| id.starts_with("hld_")) {
+                calls.push(self.call(person, None, Verb::Release, dice));
+            }
             for journey in 0..self.people[person].journeys.len() {
                 let it = &self.people[person].journeys[journey];
                 if it.is_over() {
@@ -206,7 +213,7 @@ impl Users {
         let answer = match answer {
             Ok(answer) => answer,
             Err(refused) => {
-                if calls::is_worth_repeating(&refused) && self.again.len() < 8 {
+                if calls::is_worth_repeating(&refused) && self.again.len() < AGAIN_MAX {
                     self.again.push(call.clone());
                 }
                 if let Some(journey) = call.journey.and_then(|index| person.journeys.get_mut(index)) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use event_store::Recorded;
 use prost::Message as _;
+use proto::retention::v1 as retention;
 
 use super::{Finding, answer_of, must};
 
@@ -41,6 +42,8 @@ pub struct StoreFacts {
     versions: BTreeMap<String, u64>,
     once: BTreeSet<(String, String, String)>,
     closed: BTreeSet<String>,
+    /// Holds on everything of a subject's, each with its stream.
+    holds: BTreeMap<String, String>,
     /// The last answer about each case.
     answers: BTreeMap<String, (u32, u32)>,
 }
@@ -69,6 +72,9 @@ impl StoreFacts {
         must!(!self.once.contains(&once(event)), "{service} has {kind} twice for {stream}");
         let is_late = NEW.contains(&kind) && self.closed.contains(stream);
         must!(!is_late, "{service} took {kind} for {stream}, whose account is closed");
+        let is_erased = kind.ends_with(".DataSetErased") || kind.ends_with(".DataSetAnonymised");
+        let is_held = self.holds.values().any(|held| held == stream);
+        must!(!(is_erased && is_held), "{service} erased what is held of {stream}");
         if let Some(answer) = answer_of(event) {
             let last = self.answers.get(&answer.cancellation_id).copied().unwrap_or_default();
             must!(
@@ -94,6 +100,20 @@ impl StoreFacts {
         }
         if &*event.kind == "exeunt.participant.v1.SubjectClosed" {
             self.closed.insert(stream);
+        }
+        match event.kind.strip_prefix("exeunt.retention.v1.") {
+            Some("HoldPlaced") => {
+                let placed = retention::HoldPlaced::decode(event.payload.clone()).unwrap_or_default();
+                let hold = placed.hold.unwrap_or_default();
+                if hold.categories.is_empty() && hold.data_set_ids.is_empty() {
+                    self.holds.insert(hold.hold_id, event.stream.to_string());
+                }
+            }
+            Some("HoldReleased" | "HoldExpired") => {
+                let ended = About::decode(event.payload.clone()).unwrap_or_default();
+                self.holds.remove(&ended.id);
+            }
+            _ => {}
         }
         if let Some(answer) = answer_of(event) {
             self.answers.insert(answer.cancellation_id, (answer.epoch, answer.revision));

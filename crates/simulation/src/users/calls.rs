@@ -8,7 +8,7 @@ use std::path::Path;
 use futures::future::BoxFuture;
 use proto::{
     cancellation::v1 as cancellation, identity::v1 as identity, payscore::v1 as payscore,
-    subscription::v1 as subscription,
+    retention::v1 as retention, subscription::v1 as subscription,
 };
 use tonic::{Request, Status};
 use types::{Caller, Timestamp};
@@ -105,6 +105,7 @@ answers! {
     identity::RegisterSubjectResponse: |it| Answer::Subject(it.subject_id);
     identity::StartVerificationResponse: |it| Answer::Verification(it.verification_id);
     identity::CompleteVerificationResponse: |it| Answer::Token(it.verification_token);
+    retention::PlaceHoldResponse: |it| thing(it.hold.map(|it| it.hold_id));
     subscription::RecordSubscriptionResponse: |it| thing(it.subscription.map(|it| it.subscription_id));
     payscore::RecordAuthorizationResponse: |it| thing(it.authorization.map(|it| it.authorization_id));
     payscore::CreateServiceOrderResponse: |it| thing(it.order.map(|it| it.order_id));

@@ -43,10 +43,14 @@ pub enum Verb {
     Face,
     /// Leaves data somewhere.
     DataSet,
+    /// A court keeps their data from being erased.
+    Hold,
+    /// It does so no more.
+    Release,
 }
 
 /// What is done when nothing is done for a reason, and how often each comes.
-const TABLE: [(Verb, u64); 18] = [
+const TABLE: [(Verb, u64); 20] = [
     (Verb::Request, 4),
     (Verb::Look, 4),
     (Verb::Clear, 2),
@@ -65,6 +69,8 @@ const TABLE: [(Verb, u64); 18] = [
     (Verb::Purchase, 2),
     (Verb::Face, 2),
     (Verb::DataSet, 4),
+    (Verb::Hold, 3),
+    (Verb::Release, 3),
 ];
 
 /// Something that anybody may do at any time.
@@ -96,6 +102,8 @@ impl Verb {
             Self::Purchase => "purchase",
             Self::Face => "face",
             Self::DataSet => "data-set",
+            Self::Hold => "hold",
+            Self::Release => "release",
         }
     }
 

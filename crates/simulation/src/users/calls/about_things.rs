@@ -65,8 +65,30 @@ impl Person {
                 let message = leaving_data(request_id, subject_id, now, &mut dice);
                 ask!(doors, retention.record_data_set(message))
             }
+            Verb::Hold | Verb::Release => self.ask_about_holds(call, subject_id, doors, &mut dice),
             _ => self.ask_payscore(call, subject_id, doors, &mut dice),
         }
+    }
+
+    /// What courts ask about their data.
+    fn ask_about_holds(&self, call: &Call, subject_id: String, doors: &Doors, dice: &mut Dice) -> Made {
+        let (request_id, actor) = (call.request_id.clone(), "clerk-1".to_owned());
+        if call.verb == Verb::Hold {
+            let message = retention::PlaceHoldRequest {
+                request_id,
+                subject_id,
+                ground: "LITIGATION".into(),
+                authority: "A court".into(),
+                actor,
+                ..retention::PlaceHoldRequest::default()
+            };
+            return ask!(doors, retention.place_hold(message), answer);
+        }
+        let placed: Vec<&String> = self.things.iter().filter(|id| id.starts_with("hld_")).collect();
+        let hold_id = (*placed.get(dice.place(placed.len()))?).clone();
+        let reason = "It is over.".to_owned();
+        let message = retention::ReleaseHoldRequest { request_id, hold_id, reason, actor };
+        ask!(doors, retention.release_hold(message))
     }
 
     fn ask_payscore(&self, call: &Call, subject_id: String, doors: &Doors, dice: &mut Dice) -> Made {
