@@ -74,6 +74,15 @@ impl CaseRecord {
         matches!(self.phase, Phase::Assessed | Phase::Working)
     }
 
+    /// Whether it was told before to execute what was accepted under that digest, and has begun: what it
+    /// has done of it since makes its own assessment another.
+    pub(crate) fn has_begun(&self, accepted: &[u8]) -> bool {
+        let answer = self.answer();
+        let begun = self.phase == Phase::Working || answer.outcome() == pb::Outcome::Failed;
+        let same = !accepted.is_empty() && answer.assessment_digest[..] == *accepted;
+        self.kind == pb::InstructionKind::Execute && begun && same
+    }
+
     /// The last answer.
     #[must_use]
     pub fn answer(&self) -> &pb::Acknowledgement {

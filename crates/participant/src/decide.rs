@@ -220,24 +220,18 @@ impl<'a, P: Participant> Draft<'a, P> {
         }
         let found = self.assessment(case);
         let accepted = &instruction.assessment_digest;
-        // Told once more while it waits: what it has done of that since is no changed fact.
-        let begun = before.is_some_and(|record| {
-            record.phase == Phase::Working && record.answer().assessment_digest == *accepted
-        });
-        if begun && !accepted.is_empty() {
-            let step = self.unless_blocked(case, &found.blockers, P::resume);
-            self.take(Some(told), case, 1, step);
-            self.reconsider();
-            return;
-        }
         // Of a closed account nothing is left that could be other than accepted, and nobody to accept anew.
         let is_closed = self.decided.account.closed.is_some();
-        if !is_closed && !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..] {
+        // Told once more while it waits, or after it failed: what it has done of that since is no changed fact.
+        let begun = before.is_some_and(|before| before.has_begun(accepted));
+        let other = !accepted.is_empty() && contract::assessment_digest(&found)[..] != accepted[..];
+        if other && !begun && !is_closed {
             let answer = self.acknowledgement(instruction, case, 1, pb::Outcome::Changed);
             self.answered(Some(told), answer);
             return;
         }
-        let step = self.unless_blocked(case, &found.blockers, P::execute);
+        let go = if begun { P::resume } else { P::execute };
+        let step = self.unless_blocked(case, &found.blockers, go);
         self.take(Some(told), case, 1, step);
         self.reconsider();
     }

@@ -189,8 +189,11 @@ impl CancellationService for Api {
         let change = self.change(&caller, "ConfirmCancellation", &message, &changed);
         let tokens = &message.verification_tokens;
         let cancellation = self.cancellations.confirm(change, digest, tokens).await?;
-        let cools = cancellation.state() == pb::State::CoolingOff;
-        let case_token = if cools { self.case_token(&changed.id, LIFETIME).0 } else { String::new() };
+        let until = cancellation.cooling_off_until.as_ref().and_then(Timestamp::from_proto);
+        let now = self.cancellations.shell.clock.now();
+        // It reaches as far as there is a way back.
+        let token = until.map(|until| self.case_token(&changed.id, until.since(now).max(LIFETIME)).0);
+        let case_token = token.unwrap_or_default();
         let cancellation = Some(cancellation);
         Ok(Response::new(pb::ConfirmCancellationResponse { cancellation, case_token }))
     }
@@ -202,7 +205,9 @@ impl CancellationService for Api {
         let caller = caller(&request)?;
         let mut message = request.into_inner();
         if !message.case_token.is_empty() {
-            message.cancellation_id = self.named(&message.cancellation_id, &message.case_token)?.to_string();
+            let token = std::mem::take(&mut message.case_token);
+            // The same request with a newer token is the same request.
+            message.cancellation_id = self.named(&message.cancellation_id, &token)?.to_string();
         }
         let (changed, reason) = requests::revoke(&message)?;
         let change = self.change(&caller, "RevokeCancellation", &message, &changed);

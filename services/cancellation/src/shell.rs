@@ -60,6 +60,8 @@ impl Shell {
             timer: None,
             closes_subject: false,
         };
+        // The moment at which the store records what follows, and from which it is folded again.
+        let recorded_before = outcome.state.as_mut().map(|case| std::mem::replace(&mut case.at, at));
         let mut next = Some(command);
         let mut woken = false;
         while let Some(command) = next {
@@ -74,6 +76,11 @@ impl Shell {
                 woken = true;
                 next = Some(Command::Wake { now: at });
             }
+        }
+        if let (Some(case), Some(before), true) =
+            (&mut outcome.state, recorded_before, outcome.events.is_empty())
+        {
+            case.at = before;
         }
         if let Some(case) = outcome.state.as_deref() {
             outcome.listings.extend((phase_before != Some(case.phase)).then(|| wire::listing(case)));
@@ -111,9 +118,6 @@ fn quoted(case: &Case) -> Digest {
 
 impl Outcome {
     fn add(&mut self, event: Event) {
-        if let Some(case) = &mut self.state {
-            case.at = self.at;
-        }
         self.state = evolve(self.state.take(), event.clone());
         let Some(case) = &self.state else { return };
         self.events.push(wire::encode(case, &event));

@@ -290,7 +290,7 @@ pub struct Cancellation {
 pub struct CaseToken {
     /// Which cancellation it reaches
     pub cancellation_id: String,
-    /// How long it is good, in seconds: 60 to 604800; 0 for a day
+    /// How long it is good, in seconds: 60 to 2592000; 0 for a day
     #[arg(long, default_value_t = 0)]
     pub lifetime_seconds: i32,
 }

@@ -235,11 +235,13 @@ fn owed<'a>(case: &Case, progress: &'a Progress) -> Option<Option<&'a Answer>> {
             (Kind::Assess, _) if case.recheck => assessment(),
             _ => None,
         },
-        Phase::Revoking => (!progress.is_undone()).then_some(progress.undo.as_deref()),
+        Phase::Revoking | Phase::Rejected | Phase::Expired => {
+            (!progress.is_undone()).then_some(progress.undo.as_deref())
+        }
         // Whose turn has not come owes nothing.
         Phase::Executing => execution().filter(|_| matches!(progress.told, Some((Kind::Execute, _)))),
         Phase::Completed => execution(),
-        Phase::Revoked | Phase::Rejected | Phase::Expired => None,
+        Phase::Revoked => None,
     }
 }
 
@@ -262,7 +264,9 @@ fn climbing(case: &Case, cause: Cause, (entry, progress): (&Entry, &Progress), s
 /// The clock of the whole, while it runs.
 fn the_whole(case: &Case) -> Option<Watched> {
     let clock = case.request.terms.clock.as_ref()?;
-    if case.phase.is_ended() || (clock.pauses && case.waiting_since.is_some()) {
+    // Somebody who is suspended, or half of whose services have ended, is not left to themselves.
+    let touched = case.has_executed() || case.progress.iter().any(Progress::is_frozen);
+    if case.phase.is_ended() || (clock.pauses && case.waiting_since.is_some() && !touched) {
         return None;
     }
     let (due, ladder) = (case.due()?, &case.request.ladder);

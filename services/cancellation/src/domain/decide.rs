@@ -156,7 +156,8 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
     if !told || !news || !late::is_heard(case.phase, progress, &answer) {
         return Ok(Vec::new());
     }
-    let at = answer.at;
+    // Not the participant's clock: what follows is ours.
+    let at = case.at;
     let changed = answer.outcome == Outcome::Changed;
     let acknowledged = Event::Acknowledged(Arc::new(answer));
     let Some(after) = evolve(Some(Box::new(case.clone())), acknowledged.clone()) else {

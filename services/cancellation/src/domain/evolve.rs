@@ -154,6 +154,9 @@ fn told(case: &mut Case, kind: Kind, epoch: u32, participants: &[ParticipantName
             }
             case.phase = Phase::Executing;
             case.recheck = false;
+            // What blocked until now was cleared, and nothing is asked of the subject.
+            let since = case.waiting_since.take();
+            case.waited += since.map_or(Duration::ZERO, |since| case.at.since(since));
         }
         Kind::Freeze | Kind::Undo => {}
     }

@@ -11,10 +11,12 @@ use super::{
 /// it says of its execution something else; what has come to nothing hears nobody.
 pub(super) fn is_heard(phase: Phase, progress: &Progress, answer: &Answer) -> bool {
     if phase.is_ended() && phase != Phase::Completed {
-        return false;
+        // What became of what it had suspended.
+        return answer.kind == Kind::Undo && !progress.is_undone();
     }
-    // Who says on the way what an attestation has ended says nothing against it.
-    if progress.attestation.is_some() && matches!(answer.outcome, Outcome::Waiting | Outcome::Accepted) {
+    // Who is on the way, or did nothing because the facts are others, says nothing against an attestation.
+    let says_nothing = matches!(answer.outcome, Outcome::Waiting | Outcome::Accepted | Outcome::Changed);
+    if progress.attestation.is_some() && says_nothing {
         return false;
     }
     let last_word = phase == Phase::Completed || progress.is_finished();

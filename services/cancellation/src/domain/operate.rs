@@ -112,16 +112,21 @@ fn assign(
 }
 
 fn retry(case: &Case, name: &ParticipantName) -> Result<Vec<Event>, Rejection> {
-    let progress = awaited(case, name)?;
     let late =
         |told: &Attention| told.participant.as_ref() == Some(name) && told.cause != Cause::Contradicted;
+    let epoch = case.epoch.saturating_add(1);
+    let once_more = |kind| Ok(vec![Event::Instructed { kind, epoch, participants: vec![name.clone()] }]);
+    let undoing = case.index_of(name).filter(|index| !case.progress[*index].is_undone());
+    if undoing.is_some() && case.phase == Phase::Revoking && case.attention.iter().any(late) {
+        return once_more(Kind::Undo);
+    }
+    let progress = awaited(case, name)?;
     let failed = progress.execution.as_ref().is_some_and(|answer| answer.outcome == Outcome::Failed);
     // Who waits lawfully is left alone.
     if case.phase != Phase::Executing || !(failed || case.attention.iter().any(late)) {
         return Err(Rejection::NotLate(name.clone()));
     }
-    let epoch = case.epoch.saturating_add(1);
-    Ok(vec![Event::Instructed { kind: Kind::Execute, epoch, participants: vec![name.clone()] }])
+    once_more(Kind::Execute)
 }
 
 fn attest(

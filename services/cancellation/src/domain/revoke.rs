@@ -41,7 +41,10 @@ pub(super) fn reject(case: &Case, at: Timestamp) -> Vec<Event> {
 /// come back to the subject does not: nobody can confirm for an account that is closed.
 pub(super) fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
     let asks_subject = case.phase.is_before_execution() && case.request.id != by;
-    if asks_subject { vec![Event::Expired { by, at }] } else { Vec::new() }
+    if !asks_subject {
+        return Vec::new();
+    }
+    [Some(Event::Expired { by, at }), undo(case)].into_iter().flatten().collect()
 }
 
 fn undo(case: &Case) -> Option<Event> {

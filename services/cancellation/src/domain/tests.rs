@@ -191,14 +191,14 @@ fn a_blocker_is_told_only_when_all_have_assessed_so_that_all_blockers_are_told_t
     let last = assessed("d");
     given(three)
         .when(Command::Acknowledge(last.clone()))
-        .then([Event::Acknowledged(Arc::new(last)), Event::Blocked { at: at(1) }]);
+        .then([Event::Acknowledged(Arc::new(last)), Event::Blocked { at: AT }]);
 }
 
 #[test]
 fn when_the_last_blocker_clears_a_quote_is_wanted() {
     let history = after(requested(), [Event::Acknowledged(Arc::new(blocked("a")))]);
     let history = after(history, ["b", "c", "d"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
-    let history = after(history, [Event::Blocked { at: at(1) }]);
+    let history = after(history, [Event::Blocked { at: AT }]);
     let cleared = Answer { revision: 2, ..assessed("a") };
     given(history.clone())
         .when(Command::Acknowledge(cleared.clone()))
@@ -215,7 +215,7 @@ fn an_assessment_that_changes_takes_the_quote_back() {
     let worse = Answer { revision: 2, digest: Some([77; 32]), ..blocked("b") };
     given(quoted())
         .when(Command::Acknowledge(worse.clone()))
-        .then([Event::Acknowledged(Arc::new(worse)), Event::Blocked { at: at(1) }]);
+        .then([Event::Acknowledged(Arc::new(worse)), Event::Blocked { at: AT }]);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn an_assessment_that_says_the_same_again_leaves_the_quote_be() {
 fn what_cannot_be_asked_at_all_is_rejected() {
     let history = after(requested(), ["a", "b", "c"].map(|by| Event::Acknowledged(Arc::new(assessed(by)))));
     let unknown = Answer { rejected: true, ..assessed("d") };
-    let rejected = [Event::Acknowledged(Arc::new(unknown.clone())), Event::Rejected { at: at(1) }];
+    let rejected = [Event::Acknowledged(Arc::new(unknown.clone())), Event::Rejected { at: AT }];
     given(history).when(Command::Acknowledge(unknown)).then(rejected);
 }
 
@@ -249,7 +249,7 @@ fn the_same_confirmation_again_is_answered_alike_and_another_is_refused() {
 fn a_confirmation_is_refused_for_a_reason() {
     let with = |digest, tokens| Command::Confirm { digest, tokens, now: at(5) };
     given(requested()).when(confirm()).then_rejected(Rejection::NotQuoted);
-    given(after(quoted(), [Event::Blocked { at: at(1) }])).when(confirm()).then_rejected(Rejection::Blocked);
+    given(after(quoted(), [Event::Blocked { at: AT }])).when(confirm()).then_rejected(Rejection::Blocked);
     given(quoted()).when(with([1; 32], vec![token()])).then_rejected(Rejection::QuoteChanged);
     let foreign = Token { subject: "sbj_2".into(), ..token() };
     given(quoted()).when(with(QUOTE, vec![foreign])).then_rejected(Rejection::TokenForeign);

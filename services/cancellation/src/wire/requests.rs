@@ -17,7 +17,7 @@ const REASON_LENGTH_MAX: usize = 1_000;
 const TOKENS_MAX: usize = 5;
 const TOKEN_LENGTH_MAX: usize = 4_096;
 /// Of a case token.
-const LIFETIME_SECONDS: RangeInclusive<i32> = 60..=604_800;
+const LIFETIME_SECONDS: RangeInclusive<i32> = 60..=2_592_000;
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: i32 = 1_000;
 
@@ -58,8 +58,13 @@ pub(crate) fn request(
             pb::Intent::Withdrawal => Some("withdrawal"),
         }),
     };
-    let declares = intent.flatten().is_none() || matches!(scope, Some(Scope::Selected(_)) | None);
-    v.check(declares, "intent", "is for selected items");
+    // What is declared ends a contract, and nothing else may go without the gates of its own.
+    let contracts = match &scope {
+        Some(Scope::Selected(items)) => items.iter().all(|item| item.kind == ItemKind::Subscription),
+        Some(Scope::WholeAccount | Scope::Named(_)) => false,
+        None => true,
+    };
+    v.check(intent.flatten().is_none() || contracts, "intent", "is for selected subscriptions");
     let channel = v.optional_text("channel", &message.channel, CHANNEL_LENGTH_MAX);
     v.check(
         message.channel.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),

@@ -267,3 +267,21 @@ async fn holds_that_cannot_be_are_refused_with_their_reasons() {
     let refused = world.place(PlaceHoldRequest { request_id: String::new(), ..world.new_hold() }).await;
     assert_eq!(reason(&refused.unwrap_err()), "HOLDS_TOO_MANY");
 }
+
+#[tokio::test]
+async fn who_is_told_again_goes_on_with_what_it_has_begun_and_asks_nobody_anew() {
+    let world = World::new().await;
+    world.record("", DataCategory::Marketing).await;
+    world.record("", DataCategory::Profile).await;
+    let placed = world.place(world.new_hold_on_marketing()).await.unwrap();
+    let (assess, assessed) = world.assess().await;
+    let execute = |epoch| Told { kind: InstructionKind::Execute, epoch, ..assess };
+    world.stage.instruct_as_assessed(execute(2), &assessed).await;
+    assert_eq!(world.answer(2).await.outcome(), Outcome::Waiting);
+    // The profile is gone since, which makes its own assessment another.
+    world.stage.instruct_as_assessed(execute(3), &assessed).await;
+    assert_eq!(world.answer(3).await.outcome(), Outcome::Waiting);
+    world.release(&placed.hold_id).await.unwrap();
+    let answer = world.stage.answer(&world.accounts, &world.subject, &world.cancellation, (3, 2)).await;
+    assert_eq!(answer.outcome(), Outcome::Done);
+}

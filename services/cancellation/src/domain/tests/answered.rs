@@ -29,7 +29,7 @@ fn all(phase: Phase) -> Vec<Event> {
         Phase::Blocked => {
             let by = |by: &str| Event::Acknowledged(Arc::new(assessed(by)));
             let blocker = Event::Acknowledged(Arc::new(blocked("a")));
-            after(requested(), [blocker, by("b"), by("c"), by("d"), Event::Blocked { at: at(1) }])
+            after(requested(), [blocker, by("b"), by("c"), by("d"), Event::Blocked { at: AT }])
         }
         Phase::AwaitingConfirmation => quoted(),
         Phase::CoolingOff => cooling(),

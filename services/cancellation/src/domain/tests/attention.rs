@@ -284,3 +284,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_is_suspended_is_not_left_to_themselves_though_the_clock_stands_still_for_them() {
+    let clock = CaseClock { due: at(DAY), rule: "r".into(), extended: None, notice_by: None, pauses: true };
+    let terms = Terms { clock: Some(clock), ..Terms::default() };
+    let requested = Event::Requested(Arc::new(Request { terms, ..request() }));
+    let asked = [(0, requested), (1, Event::Quoted { digest: QUOTE, at: at(1) })];
+    let waits = told(asked.clone());
+    assert_eq!(waits.unwrap().next_due(), None);
+    let frozen = told(asked.into_iter().chain([(2, instructed(Kind::Freeze, 2, &["a"]))]));
+    let (events, _) = wake(frozen, DAY);
+    assert!(matches!(&events[..], [Event::AttentionRaised(raised)] if raised.cause == Cause::DueSoon));
+}

@@ -151,14 +151,17 @@ fn what_blocks_at_the_end_is_cleared_first_and_then_compared_without_asking_agai
     let three = ["a", "c", "d"].map(|by| Event::Acknowledged(Arc::new(again(by))));
     let history = after(asked_again(), three);
     let blocks = Answer { epoch: 3, ..blocked("b") };
-    let told = [Event::Acknowledged(Arc::new(blocks.clone())), Event::Blocked { at: at(1) }];
+    let told = [Event::Acknowledged(Arc::new(blocks.clone())), Event::Blocked { at: AT }];
     given(history.clone()).when(Command::Acknowledge(blocks)).then(told.clone());
     let cleared = Answer { revision: 2, ..again("b") };
     let history = after(history, told);
     assert_eq!(given(history.clone()).0.unwrap().wants(), None);
     let history = after(history, [Event::Acknowledged(Arc::new(cleared))]);
     assert_eq!(given(history.clone()).0.unwrap().wants(), Some(Want::Recheck));
-    given(history).when(recheck(vec![])).then([instructed(Kind::Execute, 4, &["a"])]);
+    let executing = instructed(Kind::Execute, 4, &["a"]);
+    given(history.clone()).when(recheck(vec![])).then([executing.clone()]);
+    // The clock of the whole goes on.
+    assert_eq!(given(after(history, [executing])).0.unwrap().waiting_since, None);
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn what_is_impossible_at_the_end_is_rejected_and_lets_go_of_what_was_suspended()
     let unknown = Answer { rejected: true, ..again("b") };
     given(history).when(Command::Acknowledge(unknown.clone())).then([
         Event::Acknowledged(Arc::new(unknown)),
-        Event::Rejected { at: at(1) },
+        Event::Rejected { at: AT },
         instructed(Kind::Undo, 4, &["a", "d"]),
     ]);
 }
@@ -198,5 +201,10 @@ fn the_clock_stands_still_while_the_subject_is_waited_for_where_the_law_says_so(
 fn another_cancellation_that_closes_the_account_ends_one_that_is_thought_over() {
     let by = CancellationId::parse("can_2").unwrap();
     let expire = Command::Expire { by: by.clone(), now: at(7) };
-    given(cooling()).when(expire).then([Event::Expired { by, at: at(7) }]);
+    let let_go = instructed(Kind::Undo, 3, &["a", "d"]);
+    given(cooling()).when(expire).then([Event::Expired { by: by.clone(), at: at(7) }, let_go.clone()]);
+    // What becomes of what was suspended is heard still.
+    let history = after(cooling(), [Event::Expired { by, at: at(7) }, let_go]);
+    let failed = answer("a", Kind::Undo, 3, Outcome::Failed);
+    given(history).when(Command::Acknowledge(failed.clone())).then([Event::Acknowledged(Arc::new(failed))]);
 }

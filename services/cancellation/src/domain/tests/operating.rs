@@ -167,3 +167,28 @@ fn an_operator_reassesses_where_anybody_could_and_it_is_recorded() {
     given(quoted()).when(operate(Action::Reassess)).then([deed(Action::Reassess), told]);
     given(executing()).when(operate(Action::Reassess)).then_rejected(Rejection::ExecutionStarted);
 }
+
+#[test]
+fn b06_who_does_not_take_back_in_time_is_told_again() {
+    let mut roster = roster();
+    roster[0].deadline = Some(Duration::from_secs(60));
+    let requested = Event::Requested(Arc::new(Request { roster, ..request() }));
+    let revoking = [
+        requested,
+        instructed(Kind::Freeze, 2, &["a"]),
+        Event::Revoking { sealed_reason: Arc::from([]), at: at(6) },
+        instructed(Kind::Undo, 3, &["a"]),
+    ];
+    given(revoking.clone()).when(operate(retry("a"))).then_rejected(Rejection::NotAwaited(name("a")));
+    let state = given(revoking.clone()).0;
+    let late = decide(&state, Command::Wake { now: at(86_400) }).unwrap();
+    let history = after(revoking.into(), late);
+    given(history).when(operate(retry("a"))).then([deed(retry("a")), instructed(Kind::Undo, 4, &["a"])]);
+}
+
+#[test]
+fn b09_who_finds_other_facts_after_an_attestation_contradicts_nothing() {
+    let attested = after(failed(), decide(&given(failed()).0, operate(attest("b", "ticket 7"))).unwrap());
+    let changed = Answer { revision: 2, ..answer("b", Kind::Execute, 2, Outcome::Changed) };
+    given(attested).when(Command::Acknowledge(changed)).then([]);
+}

@@ -16,7 +16,7 @@ fn undone(by: &str, outcome: Outcome) -> Answer {
 }
 
 fn revoked() -> Event {
-    Event::Revoked { sealed_reason: Arc::from([]), at: at(1) }
+    Event::Revoked { sealed_reason: Arc::from([]), at: AT }
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn an_undo_that_a_participant_finds_too_old_is_told_again() {
 fn a_revoke_holds_until_execution_starts() {
     let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
     given(requested()).when(revoke()).then([revoked.clone()]);
-    given(after(quoted(), [Event::Blocked { at: at(1) }])).when(revoke()).then([revoked.clone()]);
+    given(after(quoted(), [Event::Blocked { at: AT }])).when(revoke()).then([revoked.clone()]);
     given(quoted()).when(revoke()).then([revoked.clone()]);
     given(executing()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
     let ended = after(quoted(), [revoked]);
