@@ -205,3 +205,14 @@ async fn a_refund_is_applied_for_decided_paid_and_listed() {
     assert_eq!(listed["refunds"][0]["state"], "REFUND_STATE_PAID");
     app.stop().await;
 }
+
+#[test]
+fn the_demos_other_ways_end_as_they_should() {
+    for (scenario, state, verified) in [("revoke", "STATE_REVOKED", false), ("hold", "STATE_COMPLETED", true)]
+    {
+        let played = program(&["demo", "--json", "--scenario", scenario]);
+        assert_eq!(played.status.code(), Some(0), "{scenario}: {}", stderr(&played));
+        let said: Value = serde_json::from_str(stdout(&played).lines().last().unwrap()).unwrap();
+        assert_eq!((said["state"].as_str(), said["verified"].as_bool()), (Some(state), Some(verified)));
+    }
+}
