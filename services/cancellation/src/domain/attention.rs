@@ -235,13 +235,12 @@ fn owed<'a>(case: &Case, progress: &'a Progress) -> Option<Option<&'a Answer>> {
             (Kind::Assess, _) if case.recheck => assessment(),
             _ => None,
         },
-        Phase::Revoking | Phase::Rejected | Phase::Expired => {
+        Phase::Revoking | Phase::Revoked | Phase::Rejected | Phase::Expired => {
             (!progress.is_undone()).then_some(progress.undo.as_deref())
         }
         // Whose turn has not come owes nothing.
         Phase::Executing => execution().filter(|_| matches!(progress.told, Some((Kind::Execute, _)))),
         Phase::Completed => execution(),
-        Phase::Revoked => None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use types::{CancellationId, Timestamp};
+use types::{CancellationId, ParticipantName, Timestamp};
 
 use super::{
     Event, Kind, Rejection,
@@ -19,7 +19,10 @@ pub(super) fn revoke(case: &Case, sealed_reason: Arc<[u8]>, at: Timestamp) -> Re
         _ if case.has_executed() => Err(Rejection::ExecutionStarted),
         Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation | Phase::CoolingOff => {
             Ok(match undo(case) {
-                None => vec![Event::Revoked { sealed_reason, at }],
+                None => [Some(Event::Revoked { sealed_reason, at }), undo_unknown(case)]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
                 Some(undo) => vec![Event::Revoking { sealed_reason, at }, undo],
             })
         }
@@ -48,7 +51,17 @@ pub(super) fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Even
 }
 
 fn undo(case: &Case) -> Option<Event> {
-    let participants = case.frozen();
+    told_to_undo(case, case.frozen())
+}
+
+/// A database restored from an older copy may have forgotten a confirmation, and whom it had suspend. Who
+/// has nothing to take back says so.
+fn undo_unknown(case: &Case) -> Option<Event> {
+    let cools = !case.request.terms.cooling_off.is_zero();
+    told_to_undo(case, if cools { case.to_freeze() } else { Vec::new() })
+}
+
+fn told_to_undo(case: &Case, participants: Vec<ParticipantName>) -> Option<Event> {
     let epoch = case.epoch.saturating_add(1);
     (!participants.is_empty()).then_some(Event::Instructed { kind: Kind::Undo, epoch, participants })
 }

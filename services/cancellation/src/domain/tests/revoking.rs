@@ -68,11 +68,21 @@ fn of_revoke_and_the_first_step_that_cannot_be_undone_exactly_one_wins() {
 }
 
 #[test]
-fn without_anything_suspended_it_is_revoked_at_once() {
-    let nobody =
-        cooling().into_iter().filter(|event| !matches!(event, Event::Instructed { kind: Kind::Freeze, .. }));
+fn without_anything_suspended_it_is_revoked_at_once_and_who_may_have_been_forgotten_is_told() {
+    let is_freeze = |event: &Event| matches!(event, Event::Instructed { kind: Kind::Freeze, .. });
+    let nobody: Vec<Event> = cooling().into_iter().filter(|event| !is_freeze(event)).collect();
     let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
-    given(nobody).when(revoke()).then([revoked]);
+    // A database that was restored knows of no FREEZE that was told since.
+    let told = [revoked, instructed(Kind::Undo, 2, &["a", "d"])];
+    given(nobody.clone()).when(revoke()).then(told.clone());
+    let revoked = after(nobody, told);
+    let failed = answer("a", Kind::Undo, 2, Outcome::Failed);
+    given(revoked.clone())
+        .when(Command::Acknowledge(failed.clone()))
+        .then([Event::Acknowledged(Arc::new(failed))]);
+    // It has seen a later round, which is forgotten here.
+    let superseded = answer("d", Kind::Undo, 2, Outcome::Superseded);
+    given(revoked).when(Command::Acknowledge(superseded)).then([instructed(Kind::Undo, 3, &["a", "d"])]);
 }
 
 #[test]
