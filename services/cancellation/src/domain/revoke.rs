@@ -19,10 +19,7 @@ pub(super) fn revoke(case: &Case, sealed_reason: Arc<[u8]>, at: Timestamp) -> Re
         _ if case.has_executed() => Err(Rejection::ExecutionStarted),
         Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation | Phase::CoolingOff => {
             Ok(match undo(case) {
-                None => [Some(Event::Revoked { sealed_reason, at }), undo_unknown(case)]
-                    .into_iter()
-                    .flatten()
-                    .collect(),
+                None => and(Event::Revoked { sealed_reason, at }, undo_unknown(case)),
                 Some(undo) => vec![Event::Revoking { sealed_reason, at }, undo],
             })
         }
@@ -37,17 +34,19 @@ pub(super) fn undone(case: &Case, at: Timestamp) -> Option<Event> {
 
 /// It cannot be asked at all; what was suspended for it is let go.
 pub(super) fn reject(case: &Case, at: Timestamp) -> Vec<Event> {
-    [Some(Event::Rejected { at }), undo(case)].into_iter().flatten().collect()
+    and(Event::Rejected { at }, undo(case))
 }
 
 /// What is being executed goes on: participants answer that nothing is left, and it ends by itself. What has
 /// come back to the subject does not: nobody can confirm for an account that is closed.
 pub(super) fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
     let asks_subject = case.phase.is_before_execution() && case.request.id != by;
-    if !asks_subject {
-        return Vec::new();
-    }
-    [Some(Event::Expired { by, at }), undo(case)].into_iter().flatten().collect()
+    if asks_subject { and(Event::Expired { by, at }, undo(case)) } else { Vec::new() }
+}
+
+/// An end, and who is told of it.
+fn and(end: Event, told: Option<Event>) -> Vec<Event> {
+    [Some(end), told].into_iter().flatten().collect()
 }
 
 fn undo(case: &Case) -> Option<Event> {
