@@ -171,6 +171,23 @@ impl Vault {
         shelves.iter().try_for_each(|shelf| file::sync_directory(shelf).map_err(io_at(shelf)))
     }
 
+    /// Destroys the keys of those of these owners that have one, or had: whoever has none has nothing sealed,
+    /// and costs no write.
+    ///
+    /// # Errors
+    /// As [`Vault::destroy_all`].
+    pub fn destroy_known<'o>(&self, owners: impl IntoIterator<Item = &'o str>) -> Result<(), VaultError> {
+        let mut known = Vec::new();
+        for owner in owners {
+            let Paths { key, gone } = self.paths(owner)?;
+            // One that is being destroyed is seen by its tombstone, which may not be on the disk yet.
+            if key.try_exists().map_err(io_at(&key))? || gone.try_exists().map_err(io_at(&gone))? {
+                known.push(owner);
+            }
+        }
+        self.destroy_all(known)
+    }
+
     /// The owner's key, from memory or its file.
     fn key(&self, owner: &str) -> Result<DataKey, VaultError> {
         let Paths { key: path, gone } = self.paths(owner)?;
@@ -381,6 +398,24 @@ mod tests {
         }
         vault.seal("sbj_3", "phone", b"x").unwrap();
         assert!(matches!(vault.destroy_all(["sbj_3", "../x"]), Err(VaultError::Owner)));
+    }
+
+    #[test]
+    fn of_many_those_that_have_a_key_are_destroyed_and_the_others_cost_no_file() {
+        let home = tempfile::tempdir().unwrap();
+        let vault = open(&home);
+        let sealed = vault.seal("sbj_1", "email", b"x").unwrap();
+        for _ in 0..2 {
+            vault.destroy_known(["sbj_1", "sbj_2"]).unwrap();
+            assert!(matches!(vault.open_sealed("sbj_1", "email", &sealed), Err(VaultError::Destroyed)));
+            assert!(!vault.paths("sbj_2").unwrap().gone.exists());
+        }
+        // A key that is there again, out of an older copy, goes again.
+        let Paths { key, gone } = vault.paths("sbj_1").unwrap();
+        std::fs::remove_file(gone).unwrap();
+        vault.seal("sbj_1", "email", b"x").unwrap();
+        vault.destroy_known(["sbj_1"]).unwrap();
+        assert!(!key.exists());
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub fn of_participant(name: &ParticipantName) -> Vec<TopicSpec> {
     once_each(own.map(contract::topic).into_iter().chain(common()).chain(kept))
 }
 
-/// What the coordinator of that name reads and writes: instructions of everybody, and the keys of
-/// those that announce theirs.
+/// What the coordinator of that name reads and writes: instructions of everybody, the ledger, and the keys
+/// of those that announce theirs.
 #[must_use]
 pub fn of_coordinator<'a>(
     coordinator: &str,
@@ -38,6 +38,7 @@ pub fn of_coordinator<'a>(
 ) -> Vec<TopicSpec> {
     let mut topics = vec![contract::topic(contract::events_topic(coordinator))];
     topics.extend(common());
+    topics.push(closures());
     for (name, announces) in participants {
         topics.push(contract::topic(contract::instructions_topic(name)));
         topics.extend((announces == Announces::Keys).then(|| contract::keys(name)));
@@ -45,7 +46,7 @@ pub fn of_coordinator<'a>(
     once_each(topics)
 }
 
-/// Everything: what the coordinator, each participant that announces its keys, and the ledger need.
+/// Everything: what the coordinator and each participant that announces its keys need.
 /// A participant whose keys stand in the roster is somebody else's, and declares its own events.
 #[must_use]
 pub fn of_installation<'a>(
@@ -55,7 +56,6 @@ pub fn of_installation<'a>(
     let mut topics = of_coordinator(coordinator, participants.clone());
     let ours = participants.into_iter().filter(|(_, announces)| *announces == Announces::Keys);
     topics.extend(ours.flat_map(|(name, _)| of_participant(name)));
-    topics.push(closures());
     once_each(topics)
 }
 

@@ -1,4 +1,5 @@
-//! Records of the log: acknowledgements, and what is told of subjects and token keys.
+//! Records of the log: acknowledgements, and what is told of subjects, of those that are closed, and of
+//! keys.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,11 +22,11 @@ use proto::{
     identity::v1 as told,
     participant::v1::{Acknowledgement, KeyAnnounced, SignedAcknowledgement},
 };
-use types::{CancellationId, ParticipantName, SubjectId, Timestamp, fresh_uuid};
+use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
 
 use crate::{
     app::metadata,
-    domain::{Case, Command, Entry, Rejection},
+    domain::{Case, Command, Entry, Phase, Rejection},
     late_keys,
     participant_keys::ParticipantKeys,
     shell::{Outcome, Shell},
@@ -79,6 +80,8 @@ pub(crate) enum Told {
     Subject(SubjectId, pb::SubjectKnown),
     TokenKey(String),
     ParticipantKey(ParticipantName, String),
+    /// An entry of the ledger: that subject is closed, by that cancellation.
+    Closed(SubjectId, CancellationId),
     /// Of no use here.
     Other,
 }
@@ -172,6 +175,11 @@ impl Acknowledgements {
         })
     }
 
+    fn closed(subject: &SubjectId, by: &CancellationId, cause: &str, at: Timestamp) -> StreamEvents<Self> {
+        let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: by.to_string() });
+        Self::record(streams::of_subject(subject), Expectation::Any, cause, new_event(closed), at)
+    }
+
     fn record(
         stream: StreamId,
         expected: Expectation,
@@ -209,6 +217,12 @@ fn read(record: &Record) -> Result<Told, Poison> {
         let jwk = Jwk::parse(&fact.jwk_json).map_err(|e| undecodable(&e))?;
         return Ok(Told::ParticipantKey(name, jwk.to_json()));
     }
+    if *record.topic == *contract::CLOSURES {
+        let entry = told::SubjectClosed::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
+        let subject = SubjectId::parse(&entry.subject_id).map_err(|e| undecodable(&e))?;
+        let by = CancellationId::parse(&entry.cancellation_id).map_err(|e| undecodable(&e))?;
+        return Ok(Told::Closed(subject, by));
+    }
     let kind = record.header(messaging::CE_TYPE).unwrap_or_default();
     if kind == told::SubjectRegistered::full_name() {
         let fact = told::SubjectRegistered::decode(record.payload.clone()).map_err(|e| undecodable(&e))?;
@@ -222,6 +236,20 @@ fn read(record: &Record) -> Result<Told, Poison> {
         return Ok(Told::TokenKey(fact.jwk_json));
     }
     Ok(Told::Other)
+}
+
+/// Whether that cancellation is about to close the subject's account here too, when all have answered.
+fn closes_it(
+    id: &CancellationId,
+    subject: &SubjectId,
+    known: &Streams<'_, Arc<Folded>>,
+) -> Result<bool, Missing> {
+    let folded = known.get(&streams::of_case(id))?;
+    Ok(folded.case.as_ref().is_some_and(|case| {
+        case.phase == Phase::Executing
+            && case.request.scope == Scope::WholeAccount
+            && case.request.subject == *subject
+    }))
 }
 
 fn new_event(encoded: Encoded) -> Vec<NewEvent> {
@@ -239,7 +267,7 @@ impl Handler for Acknowledgements {
         let told = read(record)?;
         let stream = match &told {
             Told::Acknowledgement(id, _) => streams::of_case(id),
-            Told::Subject(id, _) => streams::of_subject(id),
+            Told::Subject(id, _) | Told::Closed(id, _) => streams::of_subject(id),
             Told::ParticipantKey(..) => streams::of_participant_keys(),
             Told::TokenKey(_) | Told::Other => streams::of_token_keys(),
         };
@@ -270,20 +298,19 @@ impl Handler for Acknowledgements {
                 decision.listings.extend(outcome.listings);
                 decision.timers.extend(outcome.timer);
                 if outcome.closes_subject {
-                    let subject = streams::of_subject(&case.request.subject);
-                    let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: id.to_string() });
-                    decision.events.push(Self::record(
-                        subject,
-                        Expectation::Any,
-                        cause,
-                        new_event(closed),
-                        now,
-                    ));
+                    decision.events.push(Self::closed(&case.request.subject, id, cause, now));
                 }
                 if !outcome.events.is_empty() {
                     let folded = Some(Arc::new(Folded { case: outcome.state, ..Folded::default() }));
                     let recorded = Self::record(stream, Expectation::AsLoaded, cause, outcome.events, now);
                     decision.events.push(StreamEvents { folded, ..recorded });
+                }
+            }
+            // As a rule it was closed here first. An older copy of the store may know neither the end nor
+            // even the cancellation.
+            Told::Closed(id, by) => {
+                if !streams.get(&streams::of_subject(id))?.closed && !closes_it(by, id, streams)? {
+                    decision.events.push(Self::closed(id, by, cause, now));
                 }
             }
             Told::Subject(id, known) => {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use event_store::{
     Append, AppendError, Expected, Guard, ListQuery, Listed, Metadata, Store, StreamAppend, StreamId,
 };
-use keys::{Secret, Vault, VerificationClaims};
+use keys::{Secret, Vault, VaultError, VerificationClaims};
 use messaging::Backlog;
 use participant::RequestClaim;
 use policy::Packs;
@@ -191,8 +191,9 @@ impl Cancellations {
     }
 
     pub(crate) async fn revoke(&self, change: Change<'_>, reason: String) -> Result<pb::Cancellation, Error> {
-        // Looked at first, so that a key is made only for a cancellation that exists.
-        self.load(change.id).await?;
+        // Looked at first, so that a key is made only for a cancellation that can still take a reason.
+        let (case, _) = self.load(change.id).await?;
+        let reason = if case.phase.is_ended() { String::new() } else { reason };
         let sealed_reason = self.seal(change.id, reason).await?;
         self.execute(change, |now| Command::Revoke { sealed_reason: sealed_reason.clone(), now }).await
     }
@@ -273,7 +274,7 @@ impl Cancellations {
         self.secret.hmac(method, &[&request.encode_to_vec()])
     }
 
-    async fn execute<C>(&self, change: Change<'_>, command: C) -> Result<pb::Cancellation, Error>
+    pub(crate) async fn execute<C>(&self, change: Change<'_>, command: C) -> Result<pb::Cancellation, Error>
     where
         C: Fn(Timestamp) -> Command,
     {
@@ -352,7 +353,7 @@ impl Cancellations {
         }
     }
 
-    async fn load(&self, id: &CancellationId) -> Result<(Box<Case>, u64), Error> {
+    pub(crate) async fn load(&self, id: &CancellationId) -> Result<(Box<Case>, u64), Error> {
         let (folded, version) = self.folded(&streams::of_case(id)).await?;
         let case = Arc::unwrap_or_clone(folded).case.ok_or_else(|| Error::NotFound(id.clone()))?;
         Ok((case, version))
@@ -403,15 +404,28 @@ impl Cancellations {
         tokens.iter().map(check).collect()
     }
 
-    /// Seals what the subject wrote with the cancellation's own key.
+    /// Seals what the subject wrote with the cancellation's own key. Of one whose key is destroyed nothing
+    /// is kept any more.
     async fn seal(&self, id: &CancellationId, reason: String) -> Result<Arc<[u8]>, Error> {
         if reason.is_empty() {
             return Ok(Arc::from([]));
         }
         let (vault, owner) = (self.vault.clone(), id.to_string());
-        let sealing = participant::aside(move || vault.seal(&owner, REASON, reason.as_bytes()));
-        let sealed = sealing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        Ok(Arc::from(sealed.map_err(Error::Vault)?))
+        match self.in_vault(move || vault.seal(&owner, REASON, reason.as_bytes())).await {
+            Err(VaultError::Destroyed) => Ok(Arc::from([])),
+            sealed => Ok(Arc::from(sealed.map_err(Error::Vault)?)),
+        }
+    }
+
+    /// Destroys the keys of those cancellations: what was sealed with them opens no more.
+    pub(crate) async fn erase(&self, cancellations: Vec<StreamId>) -> Result<(), Error> {
+        let vault = self.vault.clone();
+        let destroy = move || vault.destroy_known(cancellations.iter().map(StreamId::as_str));
+        self.in_vault(destroy).await.map_err(Error::Vault)
+    }
+
+    async fn in_vault<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        participant::aside(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 }
 

@@ -1,7 +1,6 @@
 //! When a subject's account is closed, nothing is left for their other cancellations to end: those
-//! that nobody confirmed yet expire, instead of asking for a confirmation that nobody can give.
-
-use std::sync::Arc;
+//! that nobody confirmed yet expire, instead of asking for a confirmation that nobody can give. And what
+//! was written about any of them goes: their keys are destroyed.
 
 use async_trait::async_trait;
 use event_store::{ListQuery, Recorded};
@@ -17,7 +16,11 @@ use crate::{
     wire::{CANCELLATIONS, state_of},
 };
 
-/// How many are expired before the list is asked again.
+/// The follower's name. The release before had another, which left the keys: so all closures are gone
+/// through once more.
+pub(crate) const FOLLOWER: &str = "closures";
+
+/// How many are dealt with before the list is asked again.
 const PAGE: usize = 100;
 
 /// Follows the service's own store.
@@ -30,25 +33,26 @@ impl Follow for Closing {
         for event in batch.iter().filter(|event| *event.kind == *closed) {
             let by = pb::SubjectClosed::decode(event.payload.clone()).map_err(FollowError::new)?;
             let by = CancellationId::parse(&by.cancellation_id).map_err(FollowError::new)?;
-            self.expire_others(event.stream.as_str(), &by).await.map_err(FollowError::new)?;
+            self.settle(event.stream.as_str(), &by).await.map_err(FollowError::new)?;
         }
         Ok(())
     }
 }
 
 impl Closing {
-    async fn expire_others(&self, subject: &str, by: &CancellationId) -> Result<(), Error> {
-        let open = [Phase::Assessing, Phase::Blocked, Phase::AwaitingConfirmation, Phase::CoolingOff];
+    async fn settle(&self, subject: &str, by: &CancellationId) -> Result<(), Error> {
         let mut query = ListQuery {
             list: CANCELLATIONS.into(),
             owner: Some(subject.into()),
-            states: open.map(|phase| Arc::from(state_of(phase).as_str_name())).into(),
+            states: Vec::new(),
             after: None,
             limit: PAGE,
         };
+        let open = [Phase::Assessing, Phase::Blocked, Phase::AwaitingConfirmation, Phase::CoolingOff];
+        let open = open.map(|phase| state_of(phase).as_str_name());
         loop {
             let page = self.0.store.list(&query).await?;
-            for row in &page.rows {
+            for row in page.rows.iter().filter(|row| open.contains(&&*row.state)) {
                 let Ok(id) = CancellationId::parse(row.stream.as_str()) else { continue };
                 match self.0.expire(&id, by).await {
                     // One history that cannot be read must not keep the others open.
@@ -56,6 +60,9 @@ impl Closing {
                     other => other?,
                 }
             }
+            // After they ended: until then their subject may still give a reason for it.
+            let streams = page.rows.iter().map(|row| row.stream.clone()).collect();
+            self.0.erase(streams).await?;
             query.after = page.rows.last().map(|row| (row.since, row.stream.clone()));
             if !page.more {
                 return Ok(());

@@ -23,6 +23,8 @@ mod roster;
 mod rules;
 mod shell;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod wake;
 mod watch;
 mod wire;
@@ -156,13 +158,14 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let group = group().into();
     let reads = Subscription { group, member, topics: read };
     let handler = Arc::new(Acknowledgements::new(shell.clone(), participant_keys.clone()));
-    let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default());
+    let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default())
+        .reading_first([contract::CLOSURES.into()]);
     let watchers = Arc::new(Watchers::default());
     let backlog = Backlog::of(store.clone());
     let cancellations =
         Cancellations { store, shell, roster, packs, participant_keys, vault, secret, watchers, backlog };
-    let closing =
-        Follower::new(cancellations.store.clone(), "closing", Arc::new(Closing(cancellations.clone())));
+    let closing = Arc::new(Closing(cancellations.clone()));
+    let closing = Follower::new(cancellations.store.clone(), closing::FOLLOWER, closing);
     Ok(Service { api: Api { cancellations, jwks }, consumer, followers: vec![relay, closing] })
 }
 
@@ -176,7 +179,8 @@ fn topics(roster: &Roster) -> (Vec<TopicSpec>, Vec<Arc<str>>) {
     let declared = declared::of_coordinator(NAME, announcers(roster));
     let announcing = announcers(roster).into_iter().filter(|(_, announces)| *announces == Announces::Keys);
     let keys = announcing.map(|(name, _)| contract::keys_topic(name).into());
-    let read = [contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS].map(Arc::<str>::from);
+    let read = [contract::ACKNOWLEDGEMENTS, contract::IDENTITY_EVENTS, contract::CLOSURES];
+    let read = read.map(Arc::<str>::from);
     (declared, read.into_iter().chain(keys).collect())
 }
 

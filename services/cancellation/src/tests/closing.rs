@@ -1,0 +1,145 @@
+//! What a closed account leaves: nothing open, and nothing that the subject wrote.
+
+use keys::VaultError;
+use proto::cancellation::v1::State;
+use testkit::Fault;
+use types::{Caller, CancellationId, Scope};
+
+use super::harness::{Coordinator, Home, one_item, subject};
+use crate::app::Change;
+
+const SAID: &str = "canary: too expensive for me";
+
+/// Cancellations of one subject in every state that lasts, each with its reason; the last one closes the
+/// account.
+async fn left(coordinator: &Coordinator) -> Vec<(CancellationId, State)> {
+    let leaver = subject("sbj_1");
+    coordinator.know(&leaver).await;
+    let request = |scope| coordinator.request(&leaver, scope, SAID);
+    let revoked = request(one_item()).await;
+    let caller = Caller::local();
+    let change = Change { caller: &caller, claim: None, id: &revoked };
+    coordinator.cancellations.revoke(change, SAID.into()).await.unwrap();
+    let partial = request(one_item()).await;
+    coordinator.complete(&partial).await;
+    let open = request(one_item()).await;
+    let executing = request(one_item()).await;
+    coordinator.confirm(&executing).await;
+    let whole = request(Scope::WholeAccount).await;
+    coordinator.complete(&whole).await;
+    vec![
+        (revoked, State::Revoked),
+        (partial, State::Completed),
+        (open, State::Expired),
+        (executing, State::Executing),
+        (whole, State::Completed),
+    ]
+}
+
+fn is_destroyed(home: &Home, id: &CancellationId) -> bool {
+    match home.vault.open_sealed(id.as_str(), "reason", &[1; 64]) {
+        Err(VaultError::Destroyed) => true,
+        Err(VaultError::Tampered) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_a_subject_wrote_goes_with_the_account_whatever_became_of_each_cancellation() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let stays = subject("sbj_2");
+    coordinator.know(&stays).await;
+    let other = coordinator.request(&stays, one_item(), SAID).await;
+    let all = left(&coordinator).await;
+    assert!(all.iter().all(|(id, _)| !is_destroyed(&home, id)));
+    for _ in 0..2 {
+        coordinator.close().await.unwrap();
+        for (id, state) in &all {
+            assert!(is_destroyed(&home, id), "{state:?}");
+            assert_eq!(coordinator.state(id).await, *state);
+        }
+        assert!(!is_destroyed(&home, &other));
+    }
+}
+
+#[tokio::test]
+async fn keys_that_an_older_copy_of_the_vault_brings_back_go_again() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let all = left(&coordinator).await;
+    let (vault, copy) = (home.stage.directory.path().join("vault"), home.stage.directory.path().join("copy"));
+    let copied = std::process::Command::new("cp").arg("-r").args([&vault, &copy]).status().unwrap();
+    assert!(copied.success());
+    coordinator.close().await.unwrap();
+    std::fs::remove_dir_all(&vault).unwrap();
+    std::fs::rename(&copy, &vault).unwrap();
+    assert!(all.iter().all(|(id, _)| !is_destroyed(&home, id)));
+    coordinator.close().await.unwrap();
+    assert!(all.iter().all(|(id, _)| is_destroyed(&home, id)));
+}
+
+#[tokio::test]
+async fn what_an_outage_left_undone_of_a_closing_is_done_when_it_is_over() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let all = left(&coordinator).await;
+    let (open, _) = &all[2];
+    home.engine.fail_next_of(crate::streams::of_case(open), Fault::Before);
+    coordinator.close().await.unwrap_err();
+    // Its key is what it still may be told with.
+    assert!(!is_destroyed(&home, open));
+    coordinator.close().await.unwrap();
+    assert!(all.iter().all(|(id, _)| is_destroyed(&home, id)));
+    assert_eq!(coordinator.state(open).await, State::Expired);
+}
+
+#[tokio::test]
+async fn who_has_left_is_told_so_and_what_they_still_write_makes_no_key() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let leaver = subject("sbj_1");
+    coordinator.know(&leaver).await;
+    let silent = coordinator.request(&leaver, one_item(), "").await;
+    let whole = coordinator.request(&leaver, Scope::WholeAccount, SAID).await;
+    coordinator.complete(&whole).await;
+    coordinator.close().await.unwrap();
+    for id in [&silent, &whole] {
+        let caller = Caller::local();
+        let change = Change { caller: &caller, claim: None, id };
+        let refused = coordinator.cancellations.revoke(change, SAID.into()).await.unwrap_err();
+        assert!(matches!(refused, crate::error::Error::Rejected(crate::domain::Rejection::Ended)));
+    }
+    let unknown = home.vault.open_sealed(silent.as_str(), "reason", &[1; 64]);
+    assert!(matches!(unknown, Err(VaultError::Unknown)), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn b16_a_copy_that_knows_nothing_of_the_end_of_an_account_learns_it_from_the_ledger() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let leaver = subject("sbj_1");
+    coordinator.know(&leaver).await;
+    let open = coordinator.request(&leaver, one_item(), SAID).await;
+    let forgotten = CancellationId::parse("can_forgotten").unwrap();
+    home.stage.close(&leaver, &forgotten).await;
+    let running = home.run().await;
+    coordinator.until(&open, State::Expired).await;
+    let told = coordinator.cancellations.get(&open).await.unwrap();
+    assert_eq!(told.closed_by_cancellation_id, forgotten.as_str());
+    // Told again, and by whom the account is being closed here, it adds nothing.
+    home.stage.close(&leaver, &forgotten).await;
+    let (stays, last) = (subject("sbj_2"), subject("sbj_3"));
+    coordinator.know(&stays).await;
+    let whole = coordinator.request(&stays, Scope::WholeAccount, SAID).await;
+    coordinator.confirm(&whole).await;
+    home.stage.close(&stays, &whole).await;
+    home.stage.close(&last, &forgotten).await;
+    home.until_known(&last, 1).await;
+    running.stop().await;
+    coordinator.close().await.unwrap();
+    assert!(is_destroyed(&home, &open));
+    for (subject, facts) in [(&leaver, 2), (&stays, 1)] {
+        assert_eq!(home.stage.store.load(&crate::streams::of_subject(subject)).await.unwrap().len(), facts);
+    }
+}

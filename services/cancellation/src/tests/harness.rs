@@ -1,0 +1,259 @@
+//! A coordinator that nobody runs: commands are given to it one by one.
+
+use std::{sync::Arc, time::Duration};
+
+use event_store::{Append, Expected, Memory, NewEvent, Position, Store, StoreOptions, StreamAppend};
+use keys::{Kek, Secret, SigningKey, Vault};
+use participant::{Encoded, contract};
+use policy::{Files, Packs};
+use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
+use testkit::{FaultyEngine, Stage};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use types::{Action, Caller, CancellationId, Item, ItemKind, Scope, SubjectId, Timestamp, fresh_uuid};
+
+use crate::{
+    Options, Roster, Service,
+    app::{Cancellations, Change, NewCancellation, metadata},
+    build,
+    closing::Closing,
+    domain::{Answer, Command, Kind},
+    quote, streams, wire,
+};
+
+/// Who must acknowledge, and the seed of each one's key.
+pub const FIRST: (&str, u8) = ("first", 2);
+pub const SECOND: (&str, u8) = ("second", 3);
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where everything lies.
+pub struct Home {
+    pub stage: Stage,
+    pub engine: Arc<FaultyEngine>,
+    pub vault: Arc<Vault>,
+}
+
+/// The service at work.
+pub struct Running {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
+impl Home {
+    pub async fn new() -> Self {
+        let mut stage = Stage::open(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()).await;
+        let engine = FaultyEngine::new(Arc::new(Memory::default()));
+        stage.store = Store::with_engine(engine.clone(), StoreOptions::default());
+        let kek = Kek::from_file_or_create(&stage.directory.path().join("kek")).unwrap();
+        let vault = Arc::new(Vault::open(&stage.directory.path().join("vault"), kek).unwrap());
+        Self { stage, engine, vault }
+    }
+
+    pub async fn built(&self) -> Service {
+        build(Options {
+            store: self.stage.store.clone(),
+            log: self.stage.log.clone(),
+            clock: self.stage.clock.clone(),
+            member: "test".into(),
+            receipt_key: Arc::new(SigningKey::from_seed([1; 32])),
+            retired_keys: Vec::new(),
+            vault: self.vault.clone(),
+            secret: Arc::new(Secret::from_bytes([9; 32])),
+            roster: roster(),
+            packs: Arc::new(Packs::read(&Files::built_in()).unwrap()),
+        })
+        .await
+        .unwrap()
+    }
+
+    pub async fn run(&self) -> Running {
+        let (service, stop, mut tasks) = (self.built().await, CancellationToken::new(), JoinSet::new());
+        let token = stop.clone();
+        tasks.spawn(async move { service.run(token).await.unwrap() });
+        Running { stop, tasks }
+    }
+
+    /// Waits until so many facts of a subject are recorded.
+    pub async fn until_known(&self, subject: &SubjectId, facts: usize) {
+        let come = async {
+            let mut tail = self.stage.store.tail(Position::default());
+            while self.stage.store.load(&streams::of_subject(subject)).await.unwrap().len() < facts {
+                tail.next(1_000).await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, come).await.expect("the subject is told of");
+    }
+
+    pub async fn coordinator(&self) -> Coordinator {
+        Coordinator { cancellations: self.built().await.api.cancellations, store: self.stage.store.clone() }
+    }
+}
+
+fn roster() -> Roster {
+    let member = |(name, seed): (&str, u8), more: &str| {
+        let key = SigningKey::from_seed([seed; 32]).jwk().to_json();
+        let scopes = r#"["whole_account", "selected"]"#;
+        format!("[[participant]]\nname = \"{name}\"\nscopes = {scopes}\nkeys = ['{key}']\n{more}\n")
+    };
+    let scopes = "[scopes.whole_account]\ntokens_required = 0\n[scopes.selected]\ntokens_required = 0\n";
+    Roster::parse(&format!(
+        "{scopes}{}{}",
+        member(FIRST, "items = [\"SUBSCRIPTION\"]"),
+        member(SECOND, "after = [\"first\"]")
+    ))
+    .unwrap()
+}
+
+pub fn subject(id: &str) -> SubjectId {
+    SubjectId::parse(id).unwrap()
+}
+
+pub fn one_item() -> Scope {
+    Scope::Selected(vec![Item {
+        kind: ItemKind::Subscription,
+        id: "sub_1".into(),
+        action: Action::StopRenewal,
+    }])
+}
+
+/// What callers and participants ask of the coordinator.
+pub struct Coordinator {
+    pub cancellations: Cancellations,
+    store: Store,
+}
+
+impl Coordinator {
+    /// Identity has told of that subject.
+    pub async fn know(&self, subject: &SubjectId) {
+        let known = pb::SubjectKnown { subject_id: subject.to_string(), region: "XX".into(), edition: 1 };
+        let Encoded { kind, schema, payload } = Encoded::of(&known);
+        let stream = StreamAppend {
+            stream: streams::of_subject(subject),
+            expected: Expected::Any,
+            metadata: metadata("test".into(), "", subject.as_str()),
+            at: Timestamp::EPOCH,
+            events: vec![NewEvent { id: fresh_uuid(), kind, schema, payload }],
+        };
+        self.store.append(Append { streams: vec![stream], ..Append::default() }).await.unwrap();
+    }
+
+    pub async fn request(&self, subject: &SubjectId, scope: Scope, reason: &str) -> CancellationId {
+        let request_id = fresh_uuid().to_string();
+        let new = NewCancellation {
+            digest: self.cancellations.secret.hmac("test", &[request_id.as_bytes()]),
+            request_id,
+            subject: subject.clone(),
+            scope,
+            channel: String::new(),
+            reason: reason.into(),
+            intent: None,
+        };
+        let made = self.cancellations.request(&Caller::local(), new).await.unwrap();
+        CancellationId::parse(&made.cancellation_id).unwrap()
+    }
+
+    /// Waits until it is in that state.
+    pub async fn until(&self, id: &CancellationId, wanted: pb::State) {
+        let come = async {
+            let mut tail = self.store.tail(Position::default());
+            while self.state(id).await != wanted {
+                tail.next(1_000).await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, come).await.expect("the cancellation gets there");
+    }
+
+    pub async fn state(&self, id: &CancellationId) -> pb::State {
+        self.cancellations.get(id).await.unwrap().state()
+    }
+
+    pub async fn carry_out(&self, id: &CancellationId, command: Command) -> pb::Cancellation {
+        let caller = Caller::local();
+        let change = Change { caller: &caller, claim: None, id };
+        self.cancellations.execute(change, |_| command.clone()).await.unwrap()
+    }
+
+    /// One of the participants answers the last instruction of that kind.
+    pub async fn answer(
+        &self,
+        id: &CancellationId,
+        (name, seed): (&str, u8),
+        kind: Kind,
+        outcome: contract_pb::Outcome,
+    ) -> pb::Cancellation {
+        let (case, _) = self.cancellations.load(id).await.unwrap();
+        let (_, progress) = case.participants().find(|(entry, _)| entry.name.as_str() == name).unwrap();
+        let (epoch, last) = match kind {
+            Kind::Assess => (progress.assess_epoch, &progress.assessment),
+            Kind::Freeze => (progress.freeze_epoch, &progress.freeze),
+            Kind::Execute => (progress.execute_epoch, &progress.execution),
+            Kind::Undo => (progress.undo_epoch, &progress.undo),
+        };
+        let at = Some(self.cancellations.shell.clock.now().to_proto());
+        let mut said = contract_pb::Acknowledgement {
+            cancellation_id: id.to_string(),
+            participant: name.into(),
+            subject_id: case.request.subject.to_string(),
+            kind: wire::kind_to(kind).into(),
+            epoch: epoch.unwrap(),
+            revision: last.as_ref().map_or(1, |last| last.revision + 1),
+            outcome: outcome.into(),
+            acknowledged_at: at,
+            ..contract_pb::Acknowledgement::default()
+        };
+        if outcome == contract_pb::Outcome::Assessed {
+            let made = contract_pb::Assessment { assessed_at: at, ..contract_pb::Assessment::default() };
+            said.assessment_digest = contract::assessment_digest(&made).to_vec().into();
+            said.assessment = Some(made);
+        }
+        self.carry_out(id, Command::Acknowledge(signed(&said, seed))).await
+    }
+
+    pub async fn assess(&self, id: &CancellationId) {
+        for by in [FIRST, SECOND] {
+            self.answer(id, by, Kind::Assess, contract_pb::Outcome::Assessed).await;
+        }
+    }
+
+    /// Everybody assesses, and the subject accepts.
+    pub async fn confirm(&self, id: &CancellationId) {
+        self.assess(id).await;
+        let (case, _) = self.cancellations.load(id).await.unwrap();
+        let digest = quote::digest(&prost::Message::encode_to_vec(&quote::content(&case)));
+        let caller = Caller::local();
+        let change = Change { caller: &caller, claim: None, id };
+        self.cancellations.confirm(change, digest, &[]).await.unwrap();
+    }
+
+    /// From the assessments to the receipt.
+    pub async fn complete(&self, id: &CancellationId) {
+        self.confirm(id).await;
+        for by in [FIRST, SECOND] {
+            self.answer(id, by, Kind::Execute, contract_pb::Outcome::Done).await;
+        }
+        assert_eq!(self.state(id).await, pb::State::Completed);
+    }
+
+    /// What follows the closing of accounts is done for all events there are, as after a crash that lost
+    /// the follower's cursor.
+    pub async fn close(&self) -> Result<(), messaging::FollowError> {
+        let events = self.store.read(Position::default(), 10_000).await.unwrap();
+        messaging::Follow::handle(&Closing(self.cancellations.clone()), &events).await
+    }
+}
+
+/// An answer as it was signed.
+pub fn signed(said: &contract_pb::Acknowledgement, seed: u8) -> Answer {
+    let signed = contract::sign(said, &SigningKey::from_seed([seed; 32]));
+    wire::answer(said, &signed).unwrap()
+}
