@@ -5,6 +5,7 @@
 mod accounts;
 mod closures;
 mod publish;
+mod restored;
 mod timers;
 
 use std::sync::Arc;
