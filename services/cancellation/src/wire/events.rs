@@ -11,7 +11,7 @@ use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
 use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
 
 use super::{answer, digest, kind, kind_to, signed, state_of, terms};
-use crate::domain::{Case, Entry, Event, Kind, Ladder, Level, Request, bulk::BulkEvent};
+use crate::domain::{Case, Entry, Event, Kind, Ladder, Level, Request, Terms, bulk::BulkEvent};
 
 /// The list in which every cancellation stands.
 pub(crate) const CANCELLATIONS: &str = "cancellation";
@@ -304,7 +304,11 @@ fn request(stored: pb::Requested) -> Option<Request> {
         roster: stored.roster.into_iter().map(entry).collect::<Option<_>>()?,
         gates_none: stored.gates_none,
         tokens_required: stored.tokens_required,
-        terms: stored.terms.and_then(terms::from_proto).unwrap_or_default(),
+        // The first release knew of none. What is there and cannot be read is no request of that time.
+        terms: match stored.terms {
+            None => Terms::default(),
+            Some(stored) => terms::from_proto(stored)?,
+        },
         channel: stored.channel,
         sealed_reason: Arc::from(&stored.sealed_reason[..]),
         ladder: stored.ladder.as_ref().map(super::attention::ladder_from).unwrap_or_default(),
@@ -337,5 +341,30 @@ pub(crate) fn recorded_for_test(event: &NewEvent, at: Timestamp) -> Recorded {
         at,
         metadata: crate::app::metadata("".into(), "", ""),
         payload: event.payload.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(terms: Option<pb::Terms>) -> Result<Decoded, Unreadable> {
+        let scope = Some(wire::scope(&Scope::WholeAccount));
+        let requested_at = Some(Timestamp::EPOCH.to_proto());
+        let (cancellation_id, subject_id) = ("can_1".into(), "sbj_1".into());
+        let stored =
+            pb::Requested { cancellation_id, subject_id, scope, requested_at, terms, ..Default::default() };
+        let Encoded { kind, schema, payload } = Encoded::of(&stored);
+        let event = NewEvent { id: fresh_uuid(), kind, schema, payload };
+        decode(&recorded_for_test(&event, Timestamp::EPOCH))
+    }
+
+    #[test]
+    fn a_request_of_the_first_release_stands_under_no_terms_and_one_that_is_broken_is_not_read_as_such() {
+        let Ok(Decoded::Case(Event::Requested(first))) = read(None) else { panic!("it is read") };
+        assert_eq!(first.terms, Terms::default());
+        let clock = Some(pb::CaseClock { rule: "no end".into(), ..Default::default() });
+        let broken = read(Some(pb::Terms { pack: "cn".into(), clock, ..Default::default() }));
+        assert!(broken.is_err());
     }
 }

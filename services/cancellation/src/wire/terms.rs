@@ -29,15 +29,19 @@ pub(super) fn to_proto(terms: &Terms) -> Option<pb::Terms> {
     })
 }
 
+/// `None` for what no release wrote: a clock without its end, or a moment that is none.
 pub(super) fn from_proto(stored: pb::Terms) -> Option<Terms> {
-    let at = |at: Option<prost_types::Timestamp>| at.as_ref().and_then(Timestamp::from_proto);
+    let at = |at: Option<prost_types::Timestamp>| match at {
+        None => Some(None),
+        Some(at) => Timestamp::from_proto(&at).map(Some),
+    };
     let clock = match stored.clock {
         None => None,
         Some(clock) => Some(CaseClock {
-            due: at(clock.due_at)?,
+            due: at(clock.due_at)??,
             rule: clock.rule,
-            extended: at(clock.extended_due_at),
-            notice_by: at(clock.extension_notice_by),
+            extended: at(clock.extended_due_at)?,
+            notice_by: at(clock.extension_notice_by)?,
             pauses: clock.pauses,
         }),
     };
@@ -96,4 +100,46 @@ pub(super) fn difference(stored: pb::Difference) -> Option<Difference> {
         after: stored.after,
         material: stored.material,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(change: impl FnOnce(&mut pb::CaseClock)) -> pb::Terms {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let mut clock = pb::CaseClock {
+            due_at: at(10),
+            rule: "rule".into(),
+            extended_due_at: at(20),
+            extension_notice_by: at(9),
+            pauses: true,
+        };
+        change(&mut clock);
+        pb::Terms { pack: "cn".into(), version: 1, clock: Some(clock), ..pb::Terms::default() }
+    }
+
+    #[test]
+    fn terms_are_read_as_they_were_written_and_a_clock_may_have_no_extension() {
+        let without = stored(|clock| (clock.extended_due_at, clock.extension_notice_by) = (None, None));
+        for stored in [stored(|_| {}), without, pb::Terms { pack: "cn".into(), ..pb::Terms::default() }] {
+            let read = from_proto(stored.clone()).unwrap();
+            let drift = Some(stored.drift.unwrap_or_default());
+            assert_eq!(to_proto(&read), Some(pb::Terms { drift, ..stored }));
+        }
+    }
+
+    #[test]
+    fn terms_whose_clock_has_no_end_or_a_moment_that_is_none_are_not_read_as_others() {
+        const NONE: Option<prost_types::Timestamp> =
+            Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
+        for wrong in [
+            stored(|clock| clock.due_at = None),
+            stored(|clock| clock.due_at = NONE),
+            stored(|clock| clock.extended_due_at = NONE),
+            stored(|clock| clock.extension_notice_by = NONE),
+        ] {
+            assert_eq!(from_proto(wrong), None);
+        }
+    }
 }
