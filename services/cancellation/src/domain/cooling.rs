@@ -4,8 +4,8 @@
 use types::Timestamp;
 
 use super::{
-    Difference, Digest, Event, Kind,
-    decide::assess_again,
+    Difference, Digest, Event,
+    decide::{assess, execute},
     state::{Case, Phase, Want},
 };
 
@@ -17,9 +17,7 @@ pub(super) fn wake(case: &Case, now: Timestamp) -> Vec<Event> {
     if !over {
         return Vec::new();
     }
-    let mut events = vec![Event::CooledOff { at: now }];
-    events.extend(assess_again(case));
-    events
+    vec![Event::CooledOff { at: now }, assess(case)]
 }
 
 /// What follows from how the facts differ from those accepted: a material difference is the subject's to
@@ -41,8 +39,7 @@ pub(super) fn recheck(
     if material {
         events.push(Event::Quoted { digest, at });
     } else {
-        let epoch = case.epoch.saturating_add(1);
-        events.push(Event::Instructed { kind: Kind::Execute, epoch, participants: case.ready(epoch) });
+        events.push(execute(case));
     }
     events
 }

@@ -131,9 +131,7 @@ fn open(request: Request) -> Result<Vec<Event>, Rejection> {
     let gates_none = request.gates_none;
     let requested = Event::Requested(Arc::new(request));
     let Some(case) = evolve(None, requested.clone()) else { return Err(Rejection::NothingToCancel) };
-    let (kind, participants) =
-        if gates_none { (Kind::Execute, case.ready(1)) } else { (Kind::Assess, case.unfinished()) };
-    Ok(vec![requested, Event::Instructed { kind, epoch: 1, participants }])
+    Ok(if gates_none { vec![requested, execute(&case)] } else { vec![requested, assess(&case)] })
 }
 
 fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
@@ -165,7 +163,7 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
     };
     let mut events = vec![acknowledged];
     if changed && after.phase == Phase::Executing {
-        events.extend(assess_again(&after));
+        events.push(assess(&after));
     } else {
         events.extend(follow(&after, at));
     }
@@ -173,19 +171,37 @@ fn acknowledge(case: &Case, answer: Answer) -> Result<Vec<Event>, Rejection> {
 }
 
 /// The participant has seen a later round than any that stands here, which a restored database has
-/// forgotten. The same round under a higher number is answered, sooner or later.
+/// forgotten. The same round under a higher number is answered, sooner or later. An instruction that comes
+/// twice is answered so too, when others have followed it: only the last that it was told counts.
 fn again(case: &Case, answer: &Answer) -> Vec<Event> {
-    let epoch = case.epoch.saturating_add(1);
-    let participants = match answer.kind {
-        _ if answer.epoch != case.epoch => Vec::new(),
-        Kind::Execute if case.phase == Phase::Executing => case.ready(epoch),
-        Kind::Assess => case.unfinished(),
-        Kind::Freeze if case.phase == Phase::CoolingOff => case.frozen(),
-        Kind::Undo => case.named(|_, progress| !progress.is_undone()),
-        Kind::Execute | Kind::Freeze => Vec::new(),
+    let last = case.index_of(&answer.participant).and_then(|index| case.progress[index].told);
+    if last.is_none_or(|(kind, _)| kind != answer.kind) {
+        return Vec::new();
+    }
+    let told = match answer.kind {
+        Kind::Execute if case.phase == Phase::Executing => execute(case),
+        Kind::Assess if case.phase != Phase::CoolingOff || case.recheck => assess(case),
+        Kind::Freeze if case.phase == Phase::CoolingOff => next_round(case, Kind::Freeze, case.frozen()),
+        Kind::Undo => next_round(case, Kind::Undo, case.named(|_, progress| !progress.is_undone())),
+        Kind::Assess | Kind::Execute | Kind::Freeze => return Vec::new(),
     };
-    let told = Event::Instructed { kind: answer.kind, epoch, participants: participants.clone() };
-    if participants.is_empty() { Vec::new() } else { vec![told] }
+    let is_empty = matches!(&told, Event::Instructed { participants, .. } if participants.is_empty());
+    if is_empty { Vec::new() } else { vec![told] }
+}
+
+/// A round of its own, under the next number.
+pub(super) fn next_round(case: &Case, kind: Kind, participants: Vec<ParticipantName>) -> Event {
+    Event::Instructed { kind, epoch: case.epoch.saturating_add(1), participants }
+}
+
+/// Everybody who has not finished assesses, once more where they have.
+pub(super) fn assess(case: &Case) -> Event {
+    next_round(case, Kind::Assess, case.unfinished())
+}
+
+/// Those whose turn has come execute, in a round of its own; the others follow in it.
+pub(super) fn execute(case: &Case) -> Event {
+    next_round(case, Kind::Execute, case.ready(case.epoch.saturating_add(1)))
 }
 
 /// What follows by itself from the state that an answer left.
@@ -232,20 +248,15 @@ fn seal(case: &Case, receipt: String, at: Timestamp) -> Vec<Event> {
 
 pub(super) fn reassess(case: &Case) -> Result<Vec<Event>, Rejection> {
     match case.phase {
-        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation => Ok(assess_again(case)),
+        Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation => Ok(vec![assess(case)]),
         // Nothing else would have another try at what failed.
-        Phase::Executing if case.any_failed() => Ok(assess_again(case)),
+        Phase::Executing if case.any_failed() => Ok(vec![assess(case)]),
         Phase::Executing => Err(Rejection::ExecutionStarted),
-        Phase::CoolingOff if case.recheck => Ok(assess_again(case)),
+        Phase::CoolingOff if case.recheck => Ok(vec![assess(case)]),
         Phase::CoolingOff => Err(Rejection::CoolingOff),
         Phase::Revoking => Err(Rejection::Revoking),
         Phase::Completed | Phase::Revoked | Phase::Rejected | Phase::Expired => Err(Rejection::Ended),
     }
-}
-
-pub(super) fn assess_again(case: &Case) -> Vec<Event> {
-    let participants = case.unfinished();
-    vec![Event::Instructed { kind: Kind::Assess, epoch: case.epoch.saturating_add(1), participants }]
 }
 
 fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Result<Vec<Event>, Rejection> {
@@ -264,18 +275,17 @@ fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Resu
         return Err(Rejection::QuoteChanged);
     }
     let token_ids = check_tokens(case, tokens, at)?;
-    let epoch = case.epoch + 1;
     let cooling_off = case.request.terms.cooling_off;
     // It is given once: who is asked again because the facts moved has had it.
     let cools = !cooling_off.is_zero() && case.cooling_off_until.is_none() && !case.has_executed();
     let cooling_off_until = cools.then(|| at.plus(cooling_off));
     let mut events = vec![Event::Confirmed { digest, token_ids, cooling_off_until, at }];
     if !cools {
-        events.push(Event::Instructed { kind: Kind::Execute, epoch, participants: case.ready(epoch) });
+        events.push(execute(case));
     } else if let participants = case.to_freeze()
         && !participants.is_empty()
     {
-        events.push(Event::Instructed { kind: Kind::Freeze, epoch, participants });
+        events.push(next_round(case, Kind::Freeze, participants));
     }
     Ok(events)
 }

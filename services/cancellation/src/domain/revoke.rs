@@ -7,6 +7,7 @@ use types::{CancellationId, ParticipantName, Timestamp};
 
 use super::{
     Event, Kind, Rejection,
+    decide::next_round,
     state::{Case, Phase, Progress},
 };
 
@@ -61,6 +62,5 @@ fn undo_unknown(case: &Case) -> Option<Event> {
 }
 
 fn told_to_undo(case: &Case, participants: Vec<ParticipantName>) -> Option<Event> {
-    let epoch = case.epoch.saturating_add(1);
-    (!participants.is_empty()).then_some(Event::Instructed { kind: Kind::Undo, epoch, participants })
+    (!participants.is_empty()).then(|| next_round(case, Kind::Undo, participants))
 }

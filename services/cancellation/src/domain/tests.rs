@@ -6,6 +6,7 @@ mod bulk;
 mod contradictions;
 mod cooling;
 mod operating;
+mod restored;
 mod revoking;
 
 use std::sync::Arc;
@@ -317,21 +318,6 @@ fn repeated_late_and_superseded_answers_change_nothing() {
     // Nobody told `b` to execute yet, and no round 7 was ever sent.
     given(executing()).when(Command::Acknowledge(done("b"))).then([]);
     given(executing()).when(Command::Acknowledge(Answer { epoch: 7, ..done("a") })).then([]);
-}
-
-#[test]
-fn a_round_that_a_restored_database_has_forgotten_is_told_again_under_a_higher_number() {
-    let superseded = |kind, epoch| Command::Acknowledge(answer("a", kind, epoch, Outcome::Superseded));
-    let again = instructed(Kind::Execute, 3, &["a"]);
-    given(executing()).when(superseded(Kind::Execute, 2)).then([again.clone()]);
-    let history = after(executing(), [again]);
-    given(history.clone()).when(superseded(Kind::Execute, 2)).then([]);
-    given(history.clone()).when(superseded(Kind::Execute, 3)).then([instructed(Kind::Execute, 4, &["a"])]);
-    let done = Answer { epoch: 3, ..done("a") };
-    let told = [Event::Acknowledged(Arc::new(done.clone())), instructed(Kind::Execute, 3, &["b", "c"])];
-    given(history).when(Command::Acknowledge(done)).then(told);
-    let again = instructed(Kind::Assess, 2, &["a", "b", "c", "d"]);
-    given(requested()).when(superseded(Kind::Assess, 1)).then([again]);
 }
 
 #[test]
