@@ -48,8 +48,11 @@ impl Closing {
             after: None,
             limit: PAGE,
         };
-        let open = [Phase::Assessing, Phase::Blocked, Phase::AwaitingConfirmation, Phase::CoolingOff];
-        let open = open.map(|phase| state_of(phase).as_str_name());
+        let open: Vec<&str> = Phase::OPEN
+            .into_iter()
+            .filter(|phase| phase.is_before_execution())
+            .map(|phase| state_of(phase).as_str_name())
+            .collect();
         loop {
             let page = self.0.store.list(&query).await?;
             for row in page.rows.iter().filter(|row| open.contains(&&*row.state)) {

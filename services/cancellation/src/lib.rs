@@ -23,6 +23,7 @@ mod roster;
 mod rules;
 mod shell;
 mod streams;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -227,11 +228,13 @@ impl Service {
     /// [`RunError`] when a part cannot go on; the others are stopped then.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { api, consumer, followers } = self;
-        let waking = api.cancellations.clone();
+        let (waking, sweeping) = (api.cancellations.clone(), api.cancellations.clone());
         let Cancellations { watchers, store, participant_keys, .. } = api.cancellations;
         let watching = |stop: CancellationToken| async move {
             let keeping_up = participant_keys.run(store.clone(), watchers.clone(), stop.clone());
-            tokio::join!(keeping_up, watchers.run(store, stop.clone()), wake::run(waking, stop));
+            let watching = watchers.run(store, stop.clone());
+            let timers = wake::run(waking, stop.clone());
+            tokio::join!(keeping_up, watching, timers, sweep::run(sweeping, stop));
         };
         messaging::run_together(consumer, followers, watching, shutdown).await
     }

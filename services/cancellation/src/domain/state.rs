@@ -54,6 +54,16 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All in which something is to happen still.
+    pub const OPEN: [Self; 6] = [
+        Self::Assessing,
+        Self::Blocked,
+        Self::AwaitingConfirmation,
+        Self::CoolingOff,
+        Self::Executing,
+        Self::Revoking,
+    ];
+
     /// Nothing will happen any more.
     #[must_use]
     pub fn is_ended(self) -> bool {

@@ -59,6 +59,13 @@ impl Home {
         Self { stage, engine, vault }
     }
 
+    /// The same on another store.
+    pub fn on(mut self, store: &Store) -> Self {
+        self.engine = FaultyEngine::new(store.engine().clone());
+        self.stage.store = Store::with_engine(self.engine.clone(), StoreOptions::default());
+        self
+    }
+
     pub async fn built(&self) -> Service {
         build(Options {
             store: self.stage.store.clone(),
