@@ -96,14 +96,14 @@ impl Acknowledgements {
         case: &Case,
         signed: &SignedAcknowledgement,
         acknowledgement: &Acknowledgement,
-        streams: &Streams<'_, Arc<Folded>>,
+        known: &Streams<'_, Arc<Folded>>,
         now: Timestamp,
     ) -> Result<Outcome, Undecided> {
         let entry =
             case.request.roster.iter().find(|entry| entry.name.as_str() == acknowledgement.participant);
         let entry =
             entry.ok_or_else(|| Poison::apart("UNKNOWN_PARTICIPANT", "not on the cancellation's roster"))?;
-        let keys = self.keys_of(entry, &signed.kid, streams)?;
+        let keys = self.keys_of(entry, &signed.kid, known)?;
         self.check(signed, &keys).map_err(|error| {
             let cause = match error {
                 SignatureError::UnknownKey => late_keys::CAUSE,
@@ -117,8 +117,18 @@ impl Acknowledgements {
             return Err(Poison::apart("FOREIGN", "acknowledgement is about another cancellation").into());
         }
         let answer = wire::answer(acknowledgement, signed).map_err(|e| undecodable(&e))?;
-        let state = Some(Box::new(case.clone()));
-        match self.shell.carry_out(state, Command::Acknowledge(answer), now) {
+        let carry_out = |closed| {
+            let state = Some(Box::new(case.clone()));
+            self.shell.carry_out_with(state, Command::Acknowledge(answer.clone()), closed, now)
+        };
+        match carry_out(None) {
+            Ok(outcome) if outcome.comes_back => {
+                let closed = known.get(&streams::of_subject(&case.request.subject))?.closed.clone();
+                match closed {
+                    None => Ok(outcome),
+                    closed => carry_out(closed).map_err(|e| Poison::new("REFUSED", e.to_string()).into()),
+                }
+            }
             Ok(outcome) => Ok(outcome),
             Err(Rejection::UnknownParticipant(_)) => {
                 Err(Poison::new("UNKNOWN_PARTICIPANT", "not on the roster").into())
@@ -297,6 +307,9 @@ impl Handler for Acknowledgements {
                 let outcome = self.acknowledge(case, signed, said, streams, now)?;
                 decision.listings.extend(outcome.listings);
                 decision.timers.extend(outcome.timer);
+                if outcome.comes_back {
+                    decision.guards.push(streams::of_subject(&case.request.subject));
+                }
                 if outcome.closes_subject {
                     decision.events.push(Self::closed(&case.request.subject, id, cause, now));
                 }
@@ -309,7 +322,7 @@ impl Handler for Acknowledgements {
             // As a rule it was closed here first. An older copy of the store may know neither the end nor
             // even the cancellation.
             Told::Closed(id, by) => {
-                if !streams.get(&streams::of_subject(id))?.closed && !closes_it(by, id, streams)? {
+                if streams.get(&streams::of_subject(id))?.closed.is_none() && !closes_it(by, id, streams)? {
                     decision.events.push(Self::closed(id, by, cause, now));
                 }
             }

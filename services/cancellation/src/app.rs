@@ -288,16 +288,24 @@ impl Cancellations {
             self.backlog.admit().await?;
             let blockers = wire::blockers(&case);
             let at = self.shell.clock.now();
-            let outcome = match self.shell.carry_out(Some(case), command(at), at) {
-                Ok(outcome) => outcome,
+            let subject = streams::of_subject(&case.request.subject);
+            let (mut outcome, mut guards) = match self.shell.carry_out(Some(case.clone()), command(at), at) {
+                Ok(outcome) => (outcome, Vec::new()),
                 Err(Rejection::Blocked) => return Err(Error::Blocked(blockers)),
                 Err(other) => return Err(other.into()),
             };
+            if outcome.comes_back {
+                let (folded, version) = self.folded(&subject).await?;
+                let closed = folded.closed.clone();
+                outcome = self.shell.carry_out_with(Some(case), command(at), closed, at)?;
+                guards.push(Guard { stream: subject, version });
+            }
             if outcome.events.is_empty() && change.claim.is_none() {
                 return Ok(viewed(&outcome, version));
             }
             let request_id = change.claim.as_ref().map_or("", RequestClaim::key);
             let mut append = self.to_append(&outcome, change.id, version, &change.caller.name, request_id);
+            append.guards = guards;
             append.claims.extend(change.claim.as_ref().map(|claim| claim.claim(change.id.as_str())));
             match self.store.append(append).await {
                 Ok(appended) => {
@@ -383,7 +391,7 @@ impl Cancellations {
 
     async fn known(&self, stream: &StreamId) -> Result<Option<(Subject, u64)>, Error> {
         let (folded, version) = self.folded(stream).await?;
-        if folded.closed {
+        if folded.closed.is_some() {
             return Err(Error::SubjectClosed);
         }
         Ok(folded.subject.clone().map(|subject| (subject, version)))

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use event_store::{Listing, NewEvent, TimerChange};
 use keys::SigningKey;
 use prost::Message as _;
-use types::{Clock, Scope, Timestamp};
+use types::{CancellationId, Clock, Scope, Timestamp};
 
 use crate::{
-    domain::{Case, Command, Digest, Event, Rejection, State, Want, decide, evolve},
+    domain::{Case, Command, Digest, Event, Phase, Rejection, State, Want, decide, evolve},
     drift, quote, receipt, streams, wire,
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Outcome {
     pub(crate) timer: Option<TimerChange>,
     /// Whether the subject's whole account is closed now.
     pub(crate) closes_subject: bool,
+    /// Whether it was being done and comes back to its subject, who may be there no more.
+    pub(crate) comes_back: bool,
 }
 
 /// Decides, and goes on as long as the rules want something that can be made at once.
@@ -49,6 +51,18 @@ impl Shell {
         command: Command,
         at: Timestamp,
     ) -> Result<Outcome, Rejection> {
+        self.carry_out_with(state, command, None, at)
+    }
+
+    /// The same where the subject's account was closed, and by which cancellation: what would come back to
+    /// them ends.
+    pub(crate) fn carry_out_with(
+        &self,
+        state: State,
+        command: Command,
+        closed: Option<CancellationId>,
+        at: Timestamp,
+    ) -> Result<Outcome, Rejection> {
         let phase_before = state.as_ref().map(|case| case.phase);
         let due_before = state.as_ref().and_then(|case| case.next_due());
         let waited_before = state.as_ref().is_some_and(|case| !case.attention.is_empty());
@@ -59,7 +73,9 @@ impl Shell {
             listings: Vec::new(),
             timer: None,
             closes_subject: false,
+            comes_back: false,
         };
+        let mut expire = closed.map(|by| Command::Expire { by, now: at });
         // The moment at which the store records what follows, and from which it is folded again.
         let recorded_before = outcome.state.as_mut().map(|case| std::mem::replace(&mut case.at, at));
         let mut next = Some(command);
@@ -71,6 +87,9 @@ impl Shell {
                 outcome.add(event);
             }
             next = outcome.state.as_ref().filter(|_| more).and_then(|case| self.supply(case, at));
+            if outcome.state.as_ref().is_some_and(|case| case.phase.is_before_execution()) {
+                next = expire.take().or(next);
+            }
             // Whatever happens, what is due by then happens too, until nothing is.
             if next.is_none() && (more || !woken) {
                 woken = true;
@@ -83,6 +102,7 @@ impl Shell {
             case.at = before;
         }
         if let Some(case) = outcome.state.as_deref() {
+            outcome.comes_back = phase_before == Some(Phase::Executing) && case.phase.is_before_execution();
             outcome.listings.extend((phase_before != Some(case.phase)).then(|| wire::listing(case)));
             let waits = !case.attention.is_empty();
             outcome.listings.extend((waits != waited_before).then(|| wire::attention_listing(case)));

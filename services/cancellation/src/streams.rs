@@ -68,8 +68,8 @@ pub(crate) struct Folded {
     pub(crate) bulk: Option<Bulk>,
     /// A subject's stream.
     pub(crate) subject: Option<Subject>,
-    /// A subject's stream: no request is accepted any more.
-    pub(crate) closed: bool,
+    /// A subject's stream: by which cancellation it was closed. No request is accepted any more.
+    pub(crate) closed: Option<CancellationId>,
     /// The token keys' stream.
     pub(crate) keys: Vec<String>,
     /// The stream of participants' keys: JWKs in JSON, in the order in which they became known.
@@ -99,7 +99,7 @@ pub(crate) fn fold(state: Arc<Folded>, event: &Recorded) -> Result<Arc<Folded>, 
             let edition = wire::edition_from(known.edition);
             folded.subject.get_or_insert(Subject { region: known.region, edition });
         }
-        Decoded::SubjectClosed => folded.closed = true,
+        Decoded::SubjectClosed(by) => drop(folded.closed.get_or_insert(by)),
         Decoded::TokenKey(json) => folded.keys.push(json),
         Decoded::ParticipantKey(name, json) => folded.participant_keys.push((name, json)),
     }

@@ -1,12 +1,17 @@
 //! What a closed account leaves: nothing open, and nothing that the subject wrote.
 
-use keys::VaultError;
-use proto::cancellation::v1::State;
-use testkit::Fault;
-use types::{Caller, CancellationId, Scope};
+use std::time::Duration;
 
-use super::harness::{Coordinator, Home, one_item, subject};
-use crate::app::Change;
+use keys::VaultError;
+use proto::{cancellation::v1::State, participant::v1::Outcome};
+use testkit::Fault;
+use types::{Caller, CancellationId, Clock as _, Scope};
+
+use super::harness::{Coordinator, FIRST, Home, one_item, subject};
+use crate::{
+    app::Change,
+    domain::{Command, Kind},
+};
 
 const SAID: &str = "canary: too expensive for me";
 
@@ -92,6 +97,61 @@ async fn what_an_outage_left_undone_of_a_closing_is_done_when_it_is_over() {
     coordinator.close().await.unwrap();
     assert!(all.iter().all(|(id, _)| is_destroyed(&home, id)));
     assert_eq!(coordinator.state(open).await, State::Expired);
+}
+
+/// Somebody whose account another cancellation closes while this one is being done.
+async fn overtaken(coordinator: &Coordinator) -> (CancellationId, CancellationId) {
+    let leaver = subject("sbj_1");
+    coordinator.know(&leaver).await;
+    let overtaken = coordinator.request(&leaver, one_item(), "").await;
+    coordinator.confirm(&overtaken).await;
+    let whole = coordinator.request(&leaver, Scope::WholeAccount, "").await;
+    coordinator.complete(&whole).await;
+    coordinator.close().await.unwrap();
+    assert_eq!(coordinator.state(&overtaken).await, State::Executing);
+    (overtaken, whole)
+}
+
+#[tokio::test]
+async fn what_would_come_back_to_somebody_who_has_left_ends_by_itself() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let (overtaken, whole) = overtaken(&coordinator).await;
+    let changed = coordinator.said(&overtaken, FIRST.0, Kind::Execute, Outcome::Changed).await;
+    let running = home.run().await;
+    home.publish(&changed, FIRST.1).await;
+    coordinator.until(&overtaken, State::Expired).await;
+    running.stop().await;
+    let told = coordinator.cancellations.get(&overtaken).await.unwrap();
+    assert_eq!(told.closed_by_cancellation_id, whole.as_str());
+    let due =
+        home.stage.store.due_timers(home.stage.clock.now().plus(Duration::from_secs(1_000_000)), 9).await;
+    assert_eq!(due.unwrap(), [], "nothing is waited for");
+}
+
+#[tokio::test]
+async fn an_operator_brings_nothing_back_to_somebody_who_has_left() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let (overtaken, whole) = overtaken(&coordinator).await;
+    coordinator.answer(&overtaken, FIRST, Kind::Execute, Outcome::Failed).await;
+    let told = coordinator.carry_out(&overtaken, Command::Reassess).await;
+    assert_eq!((told.state(), told.closed_by_cancellation_id), (State::Expired, whole.to_string()));
+}
+
+#[tokio::test]
+async fn what_comes_back_to_somebody_who_is_there_is_asked_again() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let stays = subject("sbj_1");
+    coordinator.know(&stays).await;
+    let case = coordinator.request(&stays, one_item(), "").await;
+    coordinator.confirm(&case).await;
+    let changed = coordinator.said(&case, FIRST.0, Kind::Execute, Outcome::Changed).await;
+    let running = home.run().await;
+    home.publish(&changed, FIRST.1).await;
+    coordinator.until(&case, State::Assessing).await;
+    running.stop().await;
 }
 
 #[tokio::test]

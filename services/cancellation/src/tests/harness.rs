@@ -4,13 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use event_store::{Append, Expected, Memory, NewEvent, Position, Store, StoreOptions, StreamAppend};
 use keys::{Kek, Secret, SigningKey, Vault};
+use messaging::CloudEvent;
 use participant::{Encoded, contract};
 use policy::{Files, Packs};
+use prost::{Message as _, Name as _};
 use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
 use testkit::{FaultyEngine, Stage};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{Action, Caller, CancellationId, Item, ItemKind, Scope, SubjectId, Timestamp, fresh_uuid};
+use types::{
+    Action, Caller, CancellationId, Clock as _, Item, ItemKind, Scope, SubjectId, Timestamp, fresh_uuid,
+};
 
 use crate::{
     Options, Roster, Service,
@@ -194,10 +198,22 @@ impl Coordinator {
     pub async fn answer(
         &self,
         id: &CancellationId,
-        (name, seed): (&str, u8),
+        by: (&str, u8),
         kind: Kind,
         outcome: contract_pb::Outcome,
     ) -> pb::Cancellation {
+        let said = self.said(id, by.0, kind, outcome).await;
+        self.carry_out(id, Command::Acknowledge(signed(&said, by.1))).await
+    }
+
+    /// What it would say next.
+    pub async fn said(
+        &self,
+        id: &CancellationId,
+        name: &str,
+        kind: Kind,
+        outcome: contract_pb::Outcome,
+    ) -> contract_pb::Acknowledgement {
         let (case, _) = self.cancellations.load(id).await.unwrap();
         let (_, progress) = case.participants().find(|(entry, _)| entry.name.as_str() == name).unwrap();
         let (epoch, last) = match kind {
@@ -223,7 +239,10 @@ impl Coordinator {
             said.assessment_digest = contract::assessment_digest(&made).to_vec().into();
             said.assessment = Some(made);
         }
-        self.carry_out(id, Command::Acknowledge(signed(&said, seed))).await
+        if outcome == contract_pb::Outcome::Failed {
+            said.failure = Some(contract_pb::Failure { code: "BROKEN".into(), ..Default::default() });
+        }
+        said
     }
 
     pub async fn assess(&self, id: &CancellationId) {
@@ -236,7 +255,7 @@ impl Coordinator {
     pub async fn confirm(&self, id: &CancellationId) {
         self.assess(id).await;
         let (case, _) = self.cancellations.load(id).await.unwrap();
-        let digest = quote::digest(&prost::Message::encode_to_vec(&quote::content(&case)));
+        let digest = quote::digest(&quote::content(&case).encode_to_vec());
         let caller = Caller::local();
         let change = Change { caller: &caller, claim: None, id };
         self.cancellations.confirm(change, digest, &[]).await.unwrap();
@@ -256,6 +275,26 @@ impl Coordinator {
     pub async fn close(&self) -> Result<(), messaging::FollowError> {
         let events = self.store.read(Position::default(), 10_000).await.unwrap();
         messaging::Follow::handle(&Closing(self.cancellations.clone()), &events).await
+    }
+}
+
+impl Home {
+    /// A participant's answer comes over the log.
+    pub async fn publish(&self, said: &contract_pb::Acknowledgement, seed: u8) {
+        let signed = contract::sign(said, &SigningKey::from_seed([seed; 32]));
+        let event = CloudEvent {
+            id: &fresh_uuid().to_string(),
+            kind: &contract_pb::SignedAcknowledgement::full_name(),
+            source: &said.participant,
+            subject: &said.cancellation_id,
+            at: self.stage.clock.now(),
+            sequence: 1,
+            traceparent: "",
+        };
+        let key = said.cancellation_id.clone().into_bytes().into();
+        let payload = Some(signed.encode_to_vec().into());
+        let message = messaging::cloud_event(contract::ACKNOWLEDGEMENTS.into(), key, &event, payload);
+        self.stage.log.publish(vec![message]).await.unwrap();
     }
 }
 

@@ -196,8 +196,8 @@ pub(crate) enum Decoded {
     Bulk(BulkEvent),
     /// A subject is known.
     SubjectKnown(pb::SubjectKnown),
-    /// A subject is closed.
-    SubjectClosed,
+    /// A subject is closed, by that cancellation.
+    SubjectClosed(CancellationId),
     /// A key of verification tokens is known.
     TokenKey(String),
     /// A key of a participant is known.
@@ -261,7 +261,11 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
             let known = pb::SubjectKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
             return Ok(Decoded::SubjectKnown(known));
         }
-        pb::SubjectClosed::NAME => return Ok(Decoded::SubjectClosed),
+        pb::SubjectClosed::NAME => {
+            let closed = pb::SubjectClosed::decode(bytes()).map_err(|e| broken(e.to_string()))?;
+            let by = CancellationId::parse(&closed.cancellation_id).map_err(|e| broken(e.to_string()))?;
+            return Ok(Decoded::SubjectClosed(by));
+        }
         pb::TokenKeyKnown::NAME => {
             let known = pb::TokenKeyKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
             return Ok(Decoded::TokenKey(known.jwk_json));
