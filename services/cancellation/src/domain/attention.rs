@@ -204,11 +204,15 @@ fn watched(case: &Case) -> Vec<Watched> {
 fn late(case: &Case, entry: &Entry, progress: &Progress) -> Option<(Cause, Timestamp)> {
     let (_, told_at) = progress.told?;
     let answered_at = progress.answered_at.unwrap_or(told_at);
+    // Nothing was to happen any more, and everybody has been told that it has. Who says now this and now
+    // that moves no date.
+    if case.phase == Phase::Completed && (progress.untold > 0 || !progress.is_finished()) {
+        let told = find(case, Cause::Contradicted, Some(&entry.name));
+        return Some((Cause::Contradicted, told.map_or(answered_at, |told| told.since)));
+    }
     let unanswered = || entry.deadline.map(|span| (Cause::AnswerOverdue, told_at.plus(span)));
     let Some(answer) = owed(case, progress)? else { return unanswered() };
     match answer.outcome {
-        // Nothing was to happen any more, and everybody has been told that it has.
-        _ if case.phase == Phase::Completed => Some((Cause::Contradicted, answered_at)),
         Outcome::Failed => Some((Cause::Failed, answered_at)),
         Outcome::Waiting => {
             let until = answer.until.unwrap_or_else(|| answered_at.plus(case.request.ladder.waiting_max));

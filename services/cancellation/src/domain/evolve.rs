@@ -6,7 +6,7 @@ use types::ParticipantName;
 
 use super::{
     Answer, Attestation, Event, Kind, Outcome, attention,
-    state::{Case, Confirmation, Phase, Progress, State},
+    state::{Case, Confirmation, Phase, Progress, RECEIPT_VERSIONS_MAX, State},
 };
 
 /// Applies one recorded fact. Total: it cannot fail, panic or consult anything but its arguments.
@@ -109,6 +109,7 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
         Event::Amended { receipt, unfinished: _, at: _ } => {
             case.receipts.push(receipt);
             case.amendment_due = false;
+            case.progress.iter_mut().for_each(|progress| progress.untold = 0);
         }
         Event::Revoking { sealed_reason: _, at: _ } => case.phase = Phase::Revoking,
         Event::Revoked { sealed_reason: _, at } => {
@@ -203,7 +204,11 @@ fn acknowledged(case: &mut Case, answer: Arc<Answer>) {
             progress.attestation = None;
             progress.execution = Some(answer);
             // What the receipt says is no longer what was said last.
-            case.amendment_due = case.phase == Phase::Completed;
+            match case.phase {
+                Phase::Completed if case.receipts.len() < RECEIPT_VERSIONS_MAX => case.amendment_due = true,
+                Phase::Completed => progress.untold = progress.untold.saturating_add(1),
+                _ => {}
+            }
         }
         Kind::Freeze => progress.freeze = Some(answer),
         Kind::Undo => progress.undo = Some(answer),

@@ -170,13 +170,16 @@ fn extend(case: &Case, at: Timestamp) -> Result<Vec<Event>, Rejection> {
     }
 }
 
-/// A participant whose end is missing: it was told to execute, or has taken its success back.
+/// A participant whose end is missing: it was told to execute, has taken its success back or takes it back
+/// ever again, or could not undo what it did.
 fn awaited<'a>(case: &'a Case, name: &ParticipantName) -> Result<&'a Progress, Rejection> {
     let index = case.index_of(name).ok_or_else(|| Rejection::UnknownParticipant(name.clone()))?;
     let progress = &case.progress[index];
     let told = match case.phase {
         Phase::Executing => matches!(progress.told, Some((Kind::Execute, _))),
+        Phase::Completed if progress.untold > 0 => return Ok(progress),
         Phase::Completed => true,
+        _ if progress.is_not_undone() => true,
         _ if case.phase.is_ended() => return Err(Rejection::Ended),
         _ => false,
     };

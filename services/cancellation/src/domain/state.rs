@@ -6,6 +6,10 @@ use types::{CancellationId, ItemKind, ParticipantName, Timestamp};
 
 use super::{Answer, Attention, Attestation, Difference, Digest, Kind, Outcome, Request, attention};
 
+/// How many versions of a receipt are sealed because of what participants say afterwards. One that goes on
+/// saying now this and now that is a person's to look at, and what it said last is told without a receipt.
+pub const RECEIPT_VERSIONS_MAX: usize = 10;
+
 /// A cancellation, or none yet. Boxed, since it travels by value.
 pub type State = Option<Box<Case>>;
 
@@ -106,6 +110,8 @@ pub struct Progress {
     pub answered_at: Option<Timestamp>,
     /// The highest (epoch, revision) taken.
     pub last: (u32, u32),
+    /// How often it has said something since that no version of the receipt has: there are too many.
+    pub untold: u32,
 }
 
 impl Progress {
@@ -127,6 +133,13 @@ impl Progress {
     pub fn is_undone(&self) -> bool {
         let ends = |answer: &Arc<Answer>| answer.outcome.is_success() || answer.outcome == Outcome::Failed;
         self.undo_epoch.is_none() || self.undo.as_ref().is_some_and(ends)
+    }
+
+    /// It could not be taken back, and nobody has said that it was dealt with outside.
+    #[must_use]
+    pub fn is_not_undone(&self) -> bool {
+        let failed = |answer: &Arc<Answer>| answer.outcome == Outcome::Failed;
+        self.attestation.is_none() && self.undo.as_ref().is_some_and(failed)
     }
 
     /// Has a successful terminal acknowledgement, or an attestation in its place.

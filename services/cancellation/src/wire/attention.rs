@@ -61,9 +61,10 @@ fn text(case: &Case, told: &Attention) -> String {
     let Some(name) = &told.participant else {
         return format!("All of it must be done by {}.", told.due);
     };
-    let said = case.participants().find(|(entry, _)| entry.name == *name).and_then(|(_, progress)| {
-        let answer = progress.execution.as_ref().or(progress.assessment.as_ref())?;
-        Some(decoded(answer))
+    let progress = case.participants().find(|(entry, _)| entry.name == *name).map(|(_, progress)| progress);
+    let said = progress.and_then(|progress| {
+        let answer = progress.undo.as_ref().or(progress.execution.as_ref());
+        Some(decoded(answer.or(progress.assessment.as_ref())?))
     });
     match told.cause {
         Cause::AnswerOverdue => format!("{name} should have answered by {since}."),
@@ -78,7 +79,13 @@ fn text(case: &Case, told: &Attention) -> String {
         },
         Cause::Contradicted => {
             let outcome = said.map(|said| said.outcome().as_str_name()).unwrap_or_default();
-            format!("After completion {name} says otherwise: {outcome}.")
+            match progress.map_or(0, |progress| progress.untold) {
+                0 => format!("After completion {name} says otherwise: {outcome}."),
+                times => format!(
+                    "After completion {name} says now this and now that: {outcome} in the end. No version of \
+                     the receipt has what it said the last {times} times."
+                ),
+            }
         }
         Cause::DueSoon => format!("All of it must be done by {}.", told.due),
     }

@@ -1,6 +1,7 @@
 //! Participants that say one thing and then another, before the cancellation has completed and after.
 
 use super::*;
+use crate::domain::state::RECEIPT_VERSIONS_MAX;
 
 fn say(revision: u32, outcome: Outcome) -> Answer {
     Answer { revision, ..answer("a", Kind::Execute, 2, outcome) }
@@ -100,4 +101,65 @@ fn b09_what_was_repeated_superseded_or_never_asked_for_amends_nothing() {
     let ended = after(quoted(), [Event::Revoked { sealed_reason: Arc::from([]), at: at(6) }]);
     given(ended).when(Command::Acknowledge(say(2, Outcome::Failed))).then([]);
     given(executing()).when(Command::Amend { receipt: "two".into(), now: at(11) }).then([]);
+}
+
+/// Answers as they come, and the versions of the receipt that follow.
+fn hear_all(mut state: State, answers: impl IntoIterator<Item = Answer>) -> (State, usize) {
+    let mut recorded = 0;
+    for answer in answers {
+        for event in decide(&state, Command::Acknowledge(answer)).unwrap() {
+            recorded += usize::from(matches!(event, Event::Acknowledged(_)));
+            state = evolve(state, event);
+        }
+        if state.as_ref().unwrap().wants() == Some(Want::Amendment) {
+            state = amended_anew(state);
+        }
+    }
+    (state, recorded)
+}
+
+fn amended_anew(state: State) -> State {
+    let receipt = format!("version {}", state.as_ref().unwrap().receipts.len() + 1);
+    let amend = Command::Amend { receipt, now: at(20) };
+    decide(&state, amend).unwrap().into_iter().fold(state, evolve)
+}
+
+#[test]
+fn who_goes_on_contradicting_itself_gets_no_version_more_but_a_person_and_nothing_it_said_is_lost() {
+    let flips = |revisions: std::ops::Range<u32>| {
+        revisions
+            .map(|revision| say(revision, if revision % 2 == 0 { Outcome::Failed } else { Outcome::Done }))
+    };
+    let (state, recorded) = hear_all(given(completed()).0, flips(2..42));
+    let case = state.clone().unwrap();
+    assert_eq!((case.receipts.len(), recorded), (RECEIPT_VERSIONS_MAX, 40));
+    // The last word is the one that counts, and that no receipt has it is somebody's, once.
+    assert_eq!(case.progress[0].execution.as_deref(), Some(&say(41, Outcome::Done)));
+    assert_eq!(case.progress[0].untold as usize, 40 - (RECEIPT_VERSIONS_MAX - 1));
+    let waits = attention(&case, at(21));
+    let [waiting] = &waits[..] else { panic!("{waits:?}") };
+    assert_eq!((waiting.cause, &waiting.participant), (Cause::Contradicted, &Some(name("a"))));
+    let raised = decide(&state, Command::Wake { now: at(21) }).unwrap();
+    assert_eq!(raised, [Event::AttentionRaised(Arc::new(waiting.clone()))]);
+    let state = raised.into_iter().fold(state, evolve);
+    // More of the same raises nothing more and moves no date.
+    let mut later = hear_all(state, flips(42..80)).0.unwrap();
+    later.at = at(500);
+    let later = hear_all(Some(later), flips(80..82)).0;
+    assert_eq!(decide(&later, Command::Wake { now: at(501) }).unwrap(), []);
+    assert_eq!(attention(later.as_ref().unwrap(), at(501)), waits);
+    // Somebody has looked at it: the receipt says so, and nobody waits any more.
+    let attest = Command::Operate(Operation {
+        action: Action::Attest { participant: name("a"), evidence: "T-1".into() },
+        actor: "kim".into(),
+        reason: "looked at it".into(),
+        at: at(600),
+    });
+    let state = decide(&later, attest).unwrap().into_iter().fold(later, evolve);
+    assert_eq!(state.as_ref().unwrap().wants(), Some(Want::Amendment));
+    let state = amended_anew(state);
+    assert_eq!(state.as_ref().unwrap().receipts.len(), RECEIPT_VERSIONS_MAX + 1);
+    let cleared =
+        Event::AttentionCleared { cause: Cause::Contradicted, participant: Some(name("a")), at: at(601) };
+    assert_eq!(decide(&state, Command::Wake { now: at(601) }).unwrap(), [cleared]);
 }
