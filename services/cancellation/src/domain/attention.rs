@@ -239,8 +239,9 @@ fn owed<'a>(case: &Case, progress: &'a Progress) -> Option<Option<&'a Answer>> {
             (Kind::Assess, _) if case.recheck => assessment(),
             _ => None,
         },
+        // What stands though the subject wants it no more, somebody looks at.
         Phase::Revoking | Phase::Revoked | Phase::Rejected | Phase::Expired => {
-            (!progress.is_undone()).then_some(progress.undo.as_deref())
+            (!progress.is_undone() || progress.is_not_undone()).then_some(progress.undo.as_deref())
         }
         // Whose turn has not come owes nothing.
         Phase::Executing => execution().filter(|_| matches!(progress.told, Some((Kind::Execute, _)))),

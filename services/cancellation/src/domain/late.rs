@@ -12,7 +12,7 @@ use super::{
 pub(super) fn is_heard(phase: Phase, progress: &Progress, answer: &Answer) -> bool {
     if phase.is_ended() && phase != Phase::Completed {
         // What became of what it had suspended.
-        return answer.kind == Kind::Undo && !progress.is_undone();
+        return answer.kind == Kind::Undo && (!progress.is_undone() || progress.is_not_undone());
     }
     // Who is on the way, or did nothing because the facts are others, says nothing against an attestation.
     let says_nothing = matches!(answer.outcome, Outcome::Waiting | Outcome::Accepted | Outcome::Changed);

@@ -8,7 +8,7 @@ use types::{ParticipantName, Timestamp};
 use super::{
     Attention, Cause, Event, Kind, Level, Outcome, Rejection,
     attention::find,
-    decide::{follow, reassess},
+    decide::{follow, next_round, reassess},
     evolve,
     state::{Case, Phase, Progress},
 };
@@ -114,10 +114,13 @@ fn assign(
 fn retry(case: &Case, name: &ParticipantName) -> Result<Vec<Event>, Rejection> {
     let late =
         |told: &Attention| told.participant.as_ref() == Some(name) && told.cause != Cause::Contradicted;
-    let epoch = case.epoch.saturating_add(1);
-    let once_more = |kind| Ok(vec![Event::Instructed { kind, epoch, participants: vec![name.clone()] }]);
-    let undoing = case.index_of(name).filter(|index| !case.progress[*index].is_undone());
-    if undoing.is_some() && case.phase == Phase::Revoking && case.attention.iter().any(late) {
+    let once_more = |kind| Ok(vec![next_round(case, kind, vec![name.clone()])]);
+    let stands = |progress: &Progress| match case.phase {
+        Phase::Revoking => !progress.is_undone() || progress.is_not_undone(),
+        _ => progress.is_not_undone(),
+    };
+    let undoing = case.index_of(name).is_some_and(|index| stands(&case.progress[index]));
+    if undoing && case.attention.iter().any(late) {
         return once_more(Kind::Undo);
     }
     let progress = awaited(case, name)?;

@@ -19,15 +19,17 @@ pub(super) fn revoke(case: &Case, sealed_reason: Arc<[u8]>, at: Timestamp) -> Re
         Phase::Executing => Err(Rejection::ExecutionStarted),
         _ if case.has_executed() => Err(Rejection::ExecutionStarted),
         Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation | Phase::CoolingOff => {
-            Ok(match undo(case) {
-                None => and(Event::Revoked { sealed_reason, at }, undo_unknown(case)),
-                Some(undo) => vec![Event::Revoking { sealed_reason, at }, undo],
+            let undo = undo_all(case);
+            Ok(if case.frozen().is_empty() {
+                and(Event::Revoked { sealed_reason, at }, undo)
+            } else {
+                and(Event::Revoking { sealed_reason, at }, undo)
             })
         }
     }
 }
 
-/// The end of it, once everybody has said what became of what they had suspended.
+/// The end of it, once everybody has said what became of what they had suspended, or had done.
 pub(super) fn undone(case: &Case, at: Timestamp) -> Option<Event> {
     let all = case.phase == Phase::Revoking && case.progress.iter().all(Progress::is_undone);
     all.then(|| Event::Revoked { sealed_reason: Arc::from([]), at })
@@ -54,11 +56,11 @@ fn undo(case: &Case) -> Option<Event> {
     told_to_undo(case, case.frozen())
 }
 
-/// A database restored from an older copy may have forgotten a confirmation, and whom it had suspend. Who
-/// has nothing to take back says so.
-fn undo_unknown(case: &Case) -> Option<Event> {
-    let cools = !case.request.terms.cooling_off.is_zero();
-    told_to_undo(case, if cools { case.to_freeze() } else { Vec::new() })
+/// Whoever revokes is told what stands, also by those that were told nothing but to assess: a database
+/// restored from an older copy may have forgotten a confirmation, whom it had suspend, and what was done since.
+/// Who has nothing to take back says so, and what comes late finds it taken back.
+fn undo_all(case: &Case) -> Option<Event> {
+    told_to_undo(case, case.unfinished())
 }
 
 fn told_to_undo(case: &Case, participants: Vec<ParticipantName>) -> Option<Event> {

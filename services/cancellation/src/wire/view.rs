@@ -113,8 +113,8 @@ pub(crate) fn decoded(answer: &Answer) -> contract_pb::Acknowledgement {
 fn participant_of(case: &Case, entry: &Entry, progress: &Progress) -> pb::Participant {
     let last = match case.phase {
         Phase::Executing | Phase::Completed => progress.execution.as_ref(),
-        _ if progress.is_finished() => progress.execution.as_ref(),
         Phase::Revoking | Phase::Revoked if progress.undo_epoch.is_some() => progress.undo.as_ref(),
+        _ if progress.is_finished() => progress.execution.as_ref(),
         Phase::CoolingOff if progress.freeze_epoch.is_some() && !case.recheck => progress.freeze.as_ref(),
         _ => progress.assessment.as_ref(),
     };
@@ -143,6 +143,10 @@ fn participant_of(case: &Case, entry: &Entry, progress: &Progress) -> pb::Partic
 
 fn participant_state(case: &Case, progress: &Progress) -> pb::ParticipantState {
     let outcome = |answer: &Option<Arc<Answer>>| answer.as_ref().map(|answer| answer.outcome);
+    let revoked = matches!(case.phase, Phase::Revoking | Phase::Revoked);
+    if revoked && progress.attestation.is_some() {
+        return pb::ParticipantState::Undone;
+    }
     if progress.is_finished() {
         return pb::ParticipantState::Finished;
     }

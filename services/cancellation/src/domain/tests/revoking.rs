@@ -6,8 +6,10 @@ use super::{
 };
 
 fn revoking() -> Vec<Event> {
-    let told =
-        [Event::Revoking { sealed_reason: Arc::from([]), at: at(6) }, instructed(Kind::Undo, 3, &["a", "d"])];
+    let told = [
+        Event::Revoking { sealed_reason: Arc::from([]), at: at(6) },
+        instructed(Kind::Undo, 3, &["a", "b", "c", "d"]),
+    ];
     after(cooling(), told)
 }
 
@@ -23,13 +25,15 @@ fn revoked() -> Event {
 fn b11_revoke_works_until_the_first_irreversible_step_and_tells_what_it_could_not_undo() {
     given(cooling()).when(revoke()).then([
         Event::Revoking { sealed_reason: Arc::from([]), at: at(6) },
-        instructed(Kind::Undo, 3, &["a", "d"]),
+        instructed(Kind::Undo, 3, &["a", "b", "c", "d"]),
     ]);
     let first = undone("a", Outcome::Failed);
     given(revoking())
         .when(Command::Acknowledge(first.clone()))
         .then([Event::Acknowledged(Arc::new(first.clone()))]);
-    let history = after(revoking(), [Event::Acknowledged(Arc::new(first.clone()))]);
+    let nothing = ["b", "c"].map(|by| undone(by, Outcome::NothingToDo));
+    let heard = [first.clone()].into_iter().chain(nothing).map(|it| Event::Acknowledged(Arc::new(it)));
+    let history = after(revoking(), heard);
     let last = undone("d", Outcome::Done);
     let told = [Event::Acknowledged(Arc::new(last.clone())), revoked()];
     given(history.clone()).when(Command::Acknowledge(last)).then(told.clone());
@@ -54,7 +58,7 @@ fn of_revoke_and_the_first_step_that_cannot_be_undone_exactly_one_wins() {
     let late = after(cooling(), asked);
     given(late.clone()).when(revoke()).then([
         Event::Revoking { sealed_reason: Arc::from([]), at: at(6) },
-        instructed(Kind::Undo, 4, &["a", "d"]),
+        instructed(Kind::Undo, 4, &["a", "b", "c", "d"]),
     ]);
     let executing = after(late, [instructed(Kind::Execute, 4, &["a"])]);
     given(executing).when(revoke()).then_rejected(Rejection::ExecutionStarted);
@@ -73,7 +77,7 @@ fn without_anything_suspended_it_is_revoked_at_once_and_who_may_have_been_forgot
     let nobody: Vec<Event> = cooling().into_iter().filter(|event| !is_freeze(event)).collect();
     let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
     // A database that was restored knows of no FREEZE that was told since.
-    let told = [revoked, instructed(Kind::Undo, 2, &["a", "d"])];
+    let told = [revoked, instructed(Kind::Undo, 2, &["a", "b", "c", "d"])];
     given(nobody.clone()).when(revoke()).then(told.clone());
     let revoked = after(nobody, told);
     let failed = answer("a", Kind::Undo, 2, Outcome::Failed);
@@ -82,22 +86,27 @@ fn without_anything_suspended_it_is_revoked_at_once_and_who_may_have_been_forgot
         .then([Event::Acknowledged(Arc::new(failed))]);
     // It has seen a later round, which is forgotten here.
     let superseded = answer("d", Kind::Undo, 2, Outcome::Superseded);
-    given(revoked).when(Command::Acknowledge(superseded)).then([instructed(Kind::Undo, 3, &["a", "d"])]);
+    given(revoked).when(Command::Acknowledge(superseded)).then([instructed(
+        Kind::Undo,
+        3,
+        &["a", "b", "c", "d"],
+    )]);
 }
 
 #[test]
 fn an_undo_that_a_participant_finds_too_old_is_told_again() {
     let superseded = undone("d", Outcome::Superseded);
-    let told = instructed(Kind::Undo, 4, &["a", "d"]);
+    let told = instructed(Kind::Undo, 4, &["a", "b", "c", "d"]);
     given(revoking()).when(Command::Acknowledge(superseded)).then([told]);
 }
 
 #[test]
 fn a_revoke_holds_until_execution_starts() {
     let revoked = Event::Revoked { sealed_reason: Arc::from([]), at: at(6) };
-    given(requested()).when(revoke()).then([revoked.clone()]);
-    given(after(quoted(), [Event::Blocked { at: AT }])).when(revoke()).then([revoked.clone()]);
-    given(quoted()).when(revoke()).then([revoked.clone()]);
+    let told = [revoked.clone(), instructed(Kind::Undo, 2, &["a", "b", "c", "d"])];
+    given(requested()).when(revoke()).then(told.clone());
+    given(after(quoted(), [Event::Blocked { at: AT }])).when(revoke()).then(told.clone());
+    given(quoted()).when(revoke()).then(told);
     given(executing()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
     let ended = after(quoted(), [revoked]);
     given(ended.clone()).when(revoke()).then([]);
@@ -125,4 +134,38 @@ fn what_another_cancellation_has_left_nothing_of_expires_unless_it_is_being_done
     given(ended.clone()).when(expire).then([]);
     given(ended.clone()).when(confirm()).then_rejected(Rejection::Ended);
     given(ended).when(revoke()).then_rejected(Rejection::Ended);
+}
+
+#[test]
+fn what_was_done_and_cannot_be_undone_is_told_of_a_revoked_one_and_is_somebodys_with_a_date() {
+    // The copy knows of no confirmation, and `a` has executed since.
+    let told = decide(&given(quoted()).0, revoke()).unwrap();
+    let history = after(quoted(), told);
+    let failed = Answer { owner: Some("till team".into()), ..answer("a", Kind::Undo, 2, Outcome::Failed) };
+    given(history.clone())
+        .when(Command::Acknowledge(failed.clone()))
+        .then([Event::Acknowledged(Arc::new(failed.clone()))]);
+    let nothing = ["b", "c", "d"].map(|by| answer(by, Kind::Undo, 2, Outcome::NothingToDo));
+    let ends = [failed.clone()].into_iter().chain(nothing).map(|it| Event::Acknowledged(Arc::new(it)));
+    let history = after(history, ends);
+    let case = given(history.clone()).0.unwrap();
+    assert_eq!((case.phase, case.progress[0].undo.as_deref()), (Phase::Revoked, Some(&failed)));
+    let raised = decide(&given(history.clone()).0, Command::Wake { now: at(9) }).unwrap();
+    let [Event::AttentionRaised(waiting)] = &raised[..] else { panic!("{raised:?}") };
+    assert_eq!((waiting.cause, &waiting.participant), (Cause::Failed, &Some(name("a"))));
+    assert_eq!((waiting.level, &*waiting.owner), (Level::Attention, "till team"));
+    assert!(waiting.due > AT);
+    let history = after(history, raised);
+    // It is tried once more, or dealt with outside.
+    let operate = |action| {
+        Command::Operate(Operation { action, actor: "kim".into(), reason: "seen".into(), at: at(10) })
+    };
+    let retried = decide(&given(history.clone()).0, operate(Action::Retry { participant: name("a") }));
+    assert_eq!(retried.unwrap()[1], instructed(Kind::Undo, 3, &["a"]));
+    let attest = operate(Action::Attest { participant: name("a"), evidence: "T-1".into() });
+    let state = given(history).0;
+    let state = decide(&state, attest).unwrap().into_iter().fold(state, evolve);
+    let cleared = Event::AttentionCleared { cause: Cause::Failed, participant: Some(name("a")), at: at(11) };
+    assert_eq!(decide(&state, Command::Wake { now: at(11) }).unwrap(), [cleared]);
+    assert_eq!(state.unwrap().phase, Phase::Revoked);
 }
