@@ -270,6 +270,13 @@ impl OperationsService for Operations {
         Ok(Response::new(self.republish(wanted, &caller, claim).await?))
     }
 
+    async fn list_texts(
+        &self,
+        request: Request<pb::ListTextsRequest>,
+    ) -> Result<Response<pb::ListTextsResponse>, Status> {
+        self.cases()?.list_texts(request).await
+    }
+
     async fn list_attention(
         &self,
         request: Request<pb::ListAttentionRequest>,

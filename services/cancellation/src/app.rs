@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use event_store::{
     Append, AppendError, Expected, Guard, ListQuery, Listed, Metadata, Store, StreamAppend, StreamId,
 };
-use keys::{Secret, Vault, VaultError, VerificationClaims};
+use keys::{Secret, Vault, VerificationClaims};
 use messaging::Backlog;
 use participant::RequestClaim;
 use policy::Packs;
@@ -29,7 +29,6 @@ use crate::{
 const ATTEMPTS_MAX: usize = 16;
 /// How long a subject that nobody has told of yet is waited for.
 const KNOWN_WAIT: Duration = Duration::from_secs(2);
-const REASON: &str = "reason";
 
 /// A request for a new cancellation, read and checked.
 #[derive(Debug, Clone)]
@@ -410,30 +409,6 @@ impl Cancellations {
             })
         };
         tokens.iter().map(check).collect()
-    }
-
-    /// Seals what the subject wrote with the cancellation's own key. Of one whose key is destroyed nothing
-    /// is kept any more.
-    async fn seal(&self, id: &CancellationId, reason: String) -> Result<Arc<[u8]>, Error> {
-        if reason.is_empty() {
-            return Ok(Arc::from([]));
-        }
-        let (vault, owner) = (self.vault.clone(), id.to_string());
-        match self.in_vault(move || vault.seal(&owner, REASON, reason.as_bytes())).await {
-            Err(VaultError::Destroyed) => Ok(Arc::from([])),
-            sealed => Ok(Arc::from(sealed.map_err(Error::Vault)?)),
-        }
-    }
-
-    /// Destroys the keys of those cancellations: what was sealed with them opens no more.
-    pub(crate) async fn erase(&self, cancellations: Vec<StreamId>) -> Result<(), Error> {
-        let vault = self.vault.clone();
-        let destroy = move || vault.destroy_known(cancellations.iter().map(StreamId::as_str));
-        self.in_vault(destroy).await.map_err(Error::Vault)
-    }
-
-    async fn in_vault<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        participant::aside(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 }
 

@@ -10,7 +10,7 @@ use types::{Caller, CancellationId, Tenant, Timestamp, fresh_uuid};
 use crate::{
     app::{Cancellations, Change, metadata},
     domain::{
-        Action, Operation,
+        Action, Operation, Words,
         bulk::{Bulk, BulkEvent, evolve},
     },
     error::Error,
@@ -168,7 +168,8 @@ impl Cancellations {
             RequestClaim::new(&caller, &request_id, self.secret.hmac(TIMER, &[request_id.as_bytes()]));
         let change = Change { caller: &caller, claim, id: &case };
         let action = Action::Retry { participant };
-        let (actor, reason) = (&bulk.actor, format!("{id}: {}", bulk.reason));
+        // The bulk retry has the reason; here its id tells which one it was.
+        let (actor, reason) = (&bulk.actor, Words::from(id));
         let operation =
             |at| Operation { action: action.clone(), actor: actor.clone(), reason: reason.clone(), at };
         match self.operate(change, operation).await {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use attention::{Attention, Cause, Ladder, Level, attention};
 pub use decide::{Rejection, decide};
 pub use evolve::evolve;
-pub use operate::{Action, Attestation, Operation};
+pub use operate::{Action, Attestation, Operation, Words};
 pub use state::{Case, Entry, Phase, Progress, State, Want};
 pub use terms::{CaseClock, Difference, DifferenceKind, DriftLimits, Terms};
 use types::{CancellationId, Edition, ParticipantName, Scope, SubjectId, Timestamp};

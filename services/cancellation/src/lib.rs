@@ -29,6 +29,7 @@ mod tests;
 mod wake;
 mod watch;
 mod wire;
+mod words;
 
 use std::sync::Arc;
 

@@ -29,7 +29,6 @@ const LOOKED_AT_MAX: usize = 2_000;
 const OWNER_LENGTH_MAX: usize = 64;
 const REASON_LENGTH_MAX: usize = 500;
 const EVIDENCE_LENGTH_MAX: usize = 200;
-/// Its id stands before it in the record of each retry.
 const BULK_REASON_LENGTH_MAX: usize = 400;
 const BULK_PER_MINUTE_MAX: u32 = 6_000;
 
@@ -46,6 +45,20 @@ struct Wanted {
 }
 
 impl CaseOperations {
+    /// What people wrote about a cancellation.
+    ///
+    /// # Errors
+    /// [`Status`], as for every call here.
+    pub async fn list_texts(
+        &self,
+        request: Request<pb::ListTextsRequest>,
+    ) -> Result<Response<pb::ListTextsResponse>, Status> {
+        let mut v = Violations::new();
+        let id = v.cancellation_id("cancellation_id", &request.into_inner().cancellation_id);
+        let id = v.finish(|| id).map_err(Error::from)?;
+        Ok(Response::new(pb::ListTextsResponse { texts: self.0.texts(&id).await? }))
+    }
+
     /// What waits for a person, by pages.
     ///
     /// # Errors
@@ -228,6 +241,7 @@ impl CaseOperations {
     ) -> Result<Cancellation, Error> {
         let Wanted { request_id, id, action, reason } = wanted;
         let digest = self.0.digest(method, message);
+        let reason = self.0.seal_words(&id, reason).await?;
         let change = Change { caller, claim: RequestClaim::new(caller, &request_id, digest), id: &id };
         let operation =
             |at| Operation { action: action.clone(), actor: caller.name.clone(), reason: reason.clone(), at };

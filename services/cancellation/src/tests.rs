@@ -3,3 +3,4 @@
 mod closing;
 mod harness;
 mod sweep;
+mod texts;

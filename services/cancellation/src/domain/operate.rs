@@ -20,10 +20,25 @@ pub struct Operation {
     pub action: Action,
     /// Who does it.
     pub actor: Arc<str>,
-    /// Why, in their words; nothing personal.
-    pub reason: String,
+    /// Why.
+    pub reason: Words,
     /// When.
     pub at: Timestamp,
+}
+
+/// What somebody wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Words {
+    /// In clear: an id, or nothing. Releases before had all of them so.
+    Clear(Arc<str>),
+    /// Sealed with the cancellation's key.
+    Sealed(Arc<[u8]>),
+}
+
+impl From<&str> for Words {
+    fn from(text: &str) -> Self {
+        Self::Clear(text.into())
+    }
 }
 
 /// What an operator can do.
@@ -58,7 +73,7 @@ pub enum Action {
     Extend,
 }
 
-/// That a participant's work was done outside, by whom that was attested, and why.
+/// That a participant's work was done outside, and by whom that was attested. Why is in the record of the deed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attestation {
     /// Whose work.
@@ -67,8 +82,6 @@ pub struct Attestation {
     pub evidence: String,
     /// Who attested it.
     pub actor: Arc<str>,
-    /// Why, in their words.
-    pub reason: String,
     /// When.
     pub at: Timestamp,
 }
@@ -148,7 +161,6 @@ fn attest(
         participant: name.clone(),
         evidence: evidence.to_owned(),
         actor: operation.actor.clone(),
-        reason: operation.reason.clone(),
         at: operation.at,
     }));
     let mut events = vec![attested.clone()];

@@ -29,12 +29,18 @@ pub(crate) fn attention_listing(case: &Case) -> Listing {
     }
 }
 
+/// As its cancellation's readers see it.
 pub(crate) fn to_proto(case: &Case, told: &Attention) -> pb::Attention {
+    pb::Attention { text: text(case, told, true), ..published(case, told) }
+}
+
+/// As everybody is told of it: nothing that somebody wrote.
+pub(super) fn published(case: &Case, told: &Attention) -> pb::Attention {
     pb::Attention {
         cause: cause(told.cause).into(),
         level: level(told.level).into(),
         participant: told.participant.as_ref().map(ToString::to_string).unwrap_or_default(),
-        text: text(case, told),
+        text: text(case, told, false),
         owner: told.owner.to_string(),
         due_at: Some(told.due.to_proto()),
         since: Some(told.since.to_proto()),
@@ -55,8 +61,8 @@ pub(super) fn from_proto(told: &pb::Attention) -> Option<Attention> {
     })
 }
 
-/// The cause, in one sentence.
-fn text(case: &Case, told: &Attention) -> String {
+/// The cause, in one sentence; with the words of who failed, where they are wanted.
+fn text(case: &Case, told: &Attention, words: bool) -> String {
     let since = told.since;
     let Some(name) = &told.participant else {
         return format!("All of it must be done by {}.", told.due);
@@ -74,7 +80,8 @@ fn text(case: &Case, told: &Attention) -> String {
             format!("{name} should have waited{code} until {since} at the most.")
         }
         Cause::Failed => match said.and_then(|said| said.failure) {
-            Some(failure) => format!("{name} failed ({}): {}", failure.code, failure.cause),
+            Some(failure) if words => format!("{name} failed ({}): {}", failure.code, failure.cause),
+            Some(failure) => format!("{name} failed ({}).", failure.code),
             None => format!("{name} failed."),
         },
         Cause::Contradicted => {

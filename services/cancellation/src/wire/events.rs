@@ -61,7 +61,7 @@ pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
             Encoded::of(&pb::Attested { attestation: Some(super::operations::attestation(attested)) })
         }
         Event::AttentionRaised(raised) => {
-            let told = Some(super::attention(case, raised));
+            let told = Some(super::attention::published(case, raised));
             match raised.level {
                 Level::Overdue => Encoded::of(&pb::Overdue { attention: told }),
                 Level::Reminder | Level::Attention => Encoded::of(&pb::AttentionRaised { attention: told }),

@@ -11,7 +11,7 @@ use super::{
     Decoded,
     attention::{cause, from_proto, key_from},
 };
-use crate::domain::{Action, Attestation, Event, Operation};
+use crate::domain::{Action, Attestation, Event, Operation, Words};
 
 /// Reads a stored fact of what operators do, of what waits for them, and of amended receipts; what is
 /// wrong with it where it is none.
@@ -61,9 +61,13 @@ fn of_case(name: &str, payload: Bytes, at: Timestamp) -> Result<Event, String> {
     }
 }
 
-pub(super) fn operated(operation: &Operation) -> pb::Operated {
+pub(crate) fn operated(operation: &Operation) -> pb::Operated {
     let Operation { action, actor, reason, at: _ } = operation;
-    let told = pb::Operated { actor: actor.to_string(), reason: reason.clone(), ..pb::Operated::default() };
+    let mut told = pb::Operated { actor: actor.to_string(), ..pb::Operated::default() };
+    match reason {
+        Words::Clear(text) => told.reason = text.to_string(),
+        Words::Sealed(sealed) => told.sealed_reason = Bytes::copy_from_slice(sealed),
+    }
     match action {
         Action::Assign { cause: of, participant, owner, due } => pb::Operated {
             action: pb::OperatorAction::Assign.into(),
@@ -105,7 +109,11 @@ fn operated_from(told: &pb::Operated, at: Timestamp) -> Option<Operation> {
             Action::Attest { participant: participant()?, evidence: told.evidence.clone() }
         }
     };
-    Some(Operation { action, actor: told.actor.as_str().into(), reason: told.reason.clone(), at })
+    let reason = match &told.sealed_reason[..] {
+        [] => Words::from(told.reason.as_str()),
+        sealed => Words::Sealed(sealed.into()),
+    };
+    Some(Operation { action, actor: told.actor.as_str().into(), reason, at })
 }
 
 pub(crate) fn attestation(of: &Attestation) -> pb::Attestation {
@@ -113,7 +121,7 @@ pub(crate) fn attestation(of: &Attestation) -> pb::Attestation {
         participant: of.participant.to_string(),
         evidence: of.evidence.clone(),
         attested_by: of.actor.to_string(),
-        reason: of.reason.clone(),
+        reason: String::new(),
         attested_at: Some(of.at.to_proto()),
     }
 }
@@ -123,7 +131,6 @@ fn attestation_from(stored: &pb::Attestation) -> Option<Attestation> {
         participant: ParticipantName::parse(&stored.participant).ok()?,
         evidence: stored.evidence.clone(),
         actor: stored.attested_by.as_str().into(),
-        reason: stored.reason.clone(),
         at: Timestamp::from_proto(stored.attested_at.as_ref()?)?,
     })
 }
@@ -178,8 +185,11 @@ mod tests {
             .map(|action| Operation { action, actor: "kim".into(), reason: "why".into(), at: AT })
             .map(|operation| Event::Operated(Arc::new(operation)))
             .into();
-        let (evidence, reason) = ("T-1".to_owned(), "why".to_owned());
-        let attestation = Attestation { participant: name(), evidence, actor: "kim".into(), reason, at: AT };
+        let sealed = Words::Sealed(Arc::from(*b"sealed"));
+        let sealed = Operation { action: Action::Extend, actor: "kim".into(), reason: sealed, at: AT };
+        facts.push(Event::Operated(Arc::new(sealed)));
+        let (participant, evidence) = (name(), "T-1".to_owned());
+        let attestation = Attestation { participant, evidence, actor: "kim".into(), at: AT };
         facts.push(Event::Attested(Arc::new(attestation)));
         let causes = [
             (Cause::AnswerOverdue, Some(name())),

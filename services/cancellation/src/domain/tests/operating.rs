@@ -29,7 +29,6 @@ fn attested(of: &str, evidence: &str) -> Event {
         participant: name(of),
         evidence: evidence.into(),
         actor: "kim".into(),
-        reason: "asked by phone".into(),
         at: at(50),
     }))
 }
