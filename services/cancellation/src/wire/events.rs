@@ -257,27 +257,34 @@ pub(crate) fn decode(event: &Recorded) -> Result<Decoded, Unreadable> {
             let by = CancellationId::parse(&expired.closed_by_cancellation_id);
             Event::Expired { by: by.map_err(|e| broken(e.to_string()))?, at }
         }
-        pb::SubjectKnown::NAME => {
-            let known = pb::SubjectKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
-            return Ok(Decoded::SubjectKnown(known));
-        }
-        pb::SubjectClosed::NAME => {
-            let closed = pb::SubjectClosed::decode(bytes()).map_err(|e| broken(e.to_string()))?;
-            let by = CancellationId::parse(&closed.cancellation_id).map_err(|e| broken(e.to_string()))?;
-            return Ok(Decoded::SubjectClosed(by));
-        }
-        pb::TokenKeyKnown::NAME => {
-            let known = pb::TokenKeyKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
-            return Ok(Decoded::TokenKey(known.jwk_json));
-        }
-        pb::ParticipantKeyKnown::NAME => {
-            let known = pb::ParticipantKeyKnown::decode(bytes()).map_err(|e| broken(e.to_string()))?;
-            let name = ParticipantName::parse(&known.participant).map_err(|e| broken(e.to_string()))?;
-            return Ok(Decoded::ParticipantKey(name, known.jwk_json));
-        }
+        pb::SubjectKnown::NAME
+        | pb::SubjectClosed::NAME
+        | pb::TokenKeyKnown::NAME
+        | pb::ParticipantKeyKnown::NAME => return of_others(name, bytes()).map_err(broken),
         _ => return super::operations::decode(&event.kind, bytes(), at).map_err(broken),
     };
     Ok(Decoded::Case(decoded))
+}
+
+/// What is known of subjects and keys.
+fn of_others(name: &str, bytes: Bytes) -> Result<Decoded, String> {
+    let wrong = |error: prost::DecodeError| error.to_string();
+    Ok(match name {
+        pb::SubjectKnown::NAME => Decoded::SubjectKnown(pb::SubjectKnown::decode(bytes).map_err(wrong)?),
+        pb::SubjectClosed::NAME => {
+            let closed = pb::SubjectClosed::decode(bytes).map_err(wrong)?;
+            let by = CancellationId::parse(&closed.cancellation_id).map_err(|e| e.to_string())?;
+            Decoded::SubjectClosed(by)
+        }
+        pb::TokenKeyKnown::NAME => {
+            Decoded::TokenKey(pb::TokenKeyKnown::decode(bytes).map_err(wrong)?.jwk_json)
+        }
+        _ => {
+            let known = pb::ParticipantKeyKnown::decode(bytes).map_err(wrong)?;
+            let name = ParticipantName::parse(&known.participant).map_err(|e| e.to_string())?;
+            Decoded::ParticipantKey(name, known.jwk_json)
+        }
+    })
 }
 
 fn acknowledged(bytes: Bytes) -> Result<Event, String> {
