@@ -7,7 +7,7 @@ use types::{CancellationId, ParticipantName, Timestamp};
 
 use super::{
     Event, Kind, Rejection,
-    decide::next_round,
+    decide::{execute, next_round},
     state::{Case, Phase, Progress},
 };
 
@@ -40,11 +40,18 @@ pub(super) fn reject(case: &Case, at: Timestamp) -> Vec<Event> {
     and(Event::Rejected { at }, undo(case))
 }
 
-/// What is being executed goes on: participants answer that nothing is left, and it ends by itself. What has
-/// come back to the subject does not: nobody can confirm for an account that is closed.
+/// The account is closed. What is being executed goes on: participants answer that nothing is left, and it
+/// ends by itself. What has come back to the subject does not: nobody can confirm for an account that is
+/// closed. That it was this very one which closed it only an older copy of a database can have forgotten: it
+/// was confirmed and is done, and whoever did it says so once more.
 pub(super) fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
-    let asks_subject = case.phase.is_before_execution() && case.request.id != by;
-    if asks_subject { and(Event::Expired { by, at }, undo(case)) } else { Vec::new() }
+    if !case.phase.is_before_execution() {
+        return Vec::new();
+    }
+    if case.request.id == by {
+        return vec![execute(case)];
+    }
+    and(Event::Expired { by, at }, undo(case))
 }
 
 /// An end, and who is told of it.

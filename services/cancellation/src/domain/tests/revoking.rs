@@ -128,8 +128,6 @@ fn what_another_cancellation_has_left_nothing_of_expires_unless_it_is_being_done
     let back = [done("a"), changed].map(|answer| Event::Acknowledged(Arc::new(answer)));
     let back = after(after(executing(), back), [instructed(Kind::Assess, 3, &["b", "c", "d"])]);
     given(back).when(expire.clone()).then([expired.clone()]);
-    let own = Command::Expire { by: CancellationId::parse("can_1").unwrap(), now: at(7) };
-    given(quoted()).when(own).then([]);
     let ended = after(quoted(), [expired]);
     given(ended.clone()).when(expire).then([]);
     given(ended.clone()).when(confirm()).then_rejected(Rejection::Ended);
@@ -168,4 +166,31 @@ fn what_was_done_and_cannot_be_undone_is_told_of_a_revoked_one_and_is_somebodys_
     let cleared = Event::AttentionCleared { cause: Cause::Failed, participant: Some(name("a")), at: at(11) };
     assert_eq!(decide(&state, Command::Wake { now: at(11) }).unwrap(), [cleared]);
     assert_eq!(state.unwrap().phase, Phase::Revoked);
+}
+
+#[test]
+fn b16_a_copy_that_forgot_that_it_closed_the_account_has_everybody_say_so_once_more() {
+    let own = Command::Expire { by: CancellationId::parse("can_1").unwrap(), now: at(7) };
+    // Nobody is there any more who could confirm.
+    let once_more = instructed(Kind::Execute, 2, &["a"]);
+    given(requested()).when(own.clone()).then([once_more.clone()]);
+    given(quoted()).when(own.clone()).then([once_more.clone()]);
+    given(cooling()).when(own.clone()).then([instructed(Kind::Execute, 3, &["a"])]);
+    let begun = after(quoted(), [once_more]);
+    given(begun.clone()).when(own.clone()).then([]);
+    given(begun.clone()).when(confirm()).then_rejected(Rejection::AlreadyConfirmed);
+    given(begun.clone()).when(revoke()).then_rejected(Rejection::ExecutionStarted);
+    let superseded = answer("a", Kind::Execute, 2, Outcome::Superseded);
+    given(begun.clone()).when(Command::Acknowledge(superseded)).then([instructed(Kind::Execute, 3, &["a"])]);
+    let rounds: [&[&str]; 3] = [&["b", "c"], &[], &["d"]];
+    let mut history = begun;
+    for (name, next) in ["a", "b", "c"].into_iter().zip(rounds) {
+        let heard = Event::Acknowledged(Arc::new(done(name)));
+        let told = (!next.is_empty()).then(|| instructed(Kind::Execute, 2, next));
+        let said: Vec<Event> = [Some(heard), told].into_iter().flatten().collect();
+        given(history.clone()).when(Command::Acknowledge(done(name))).then(said.clone());
+        history = after(history, said);
+    }
+    let all = after(history, [Event::Acknowledged(Arc::new(done("d")))]);
+    assert_eq!(given(all).0.unwrap().wants(), Some(Want::Receipt));
 }
