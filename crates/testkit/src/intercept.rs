@@ -25,6 +25,15 @@ pub trait Intercept: Send + Sync + 'static {
         inner.commit(appends).await
     }
 
+    /// Before each read of what was committed, and before a lock is asked for. What is parked may be looked
+    /// at at any time.
+    ///
+    /// # Errors
+    /// What the store shall see instead.
+    async fn reads(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// What becomes of asking for a lock.
     ///
     /// # Errors
@@ -56,7 +65,7 @@ pub trait Intercept: Send + Sync + 'static {
     }
 }
 
-/// A real engine behind what stands between. What it reads is always right.
+/// A real engine behind what stands between. What is read of it is always right.
 pub struct Intercepted<I> {
     inner: Arc<dyn Engine>,
     between: I,
@@ -84,34 +93,42 @@ impl<I: Intercept> Engine for Intercepted<I> {
     }
 
     async fn load(&self, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
+        self.between.reads().await?;
         self.inner.load(streams).await
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+        self.between.reads().await?;
         self.between.read(&*self.inner, after, limit).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
+        self.between.reads().await?;
         self.inner.head().await
     }
 
     async fn claims(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.between.reads().await?;
         self.inner.claims(keys).await
     }
 
     async fn offsets(&self, consumer: &str) -> Result<Vec<LogOffset>, StoreError> {
+        self.between.reads().await?;
         self.inner.offsets(consumer).await
     }
 
     async fn due_timers(&self, now: Timestamp, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        self.between.reads().await?;
         self.inner.due_timers(now, limit).await
     }
 
     async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.between.reads().await?;
         self.inner.next_timer().await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Listed>, StoreError> {
+        self.between.reads().await?;
         self.inner.list(query).await
     }
 
@@ -138,6 +155,7 @@ impl<I: Intercept> Engine for Intercepted<I> {
     }
 
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {
+        self.between.reads().await?;
         self.between.try_lock(&*self.inner, name).await
     }
 

@@ -1,9 +1,10 @@
-//! What tests share: a clock that goes when told, a stage for one participant, stores and logs that
+//! What tests share: a clock that goes when told, dice that a seed decides, a stage for one participant, stores and logs that
 //! fail on purpose, a toy participant, and what every participant must keep to. Production code never
 //! depends on it.
 
 mod clock;
 pub mod conformance;
+mod dice;
 mod domain;
 mod engine;
 mod intercept;
@@ -14,6 +15,7 @@ mod temp;
 mod toy;
 
 pub use clock::ManualClock;
+pub use dice::Dice;
 pub use domain::Then;
 pub use engine::{Fault, Faults, FaultyEngine};
 pub use intercept::{Intercept, Intercepted};

@@ -2,7 +2,6 @@
 //! public API, and a judge that knows what was accepted and counts what took effect.
 
 pub mod client;
-pub mod dice;
 mod error;
 pub mod fleet;
 mod journey;

@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use testkit::Dice;
 use tokio::time::Instant;
-use torture::{Fault, Layout, Plan, SiteOptions, Stage, dice::Dice, fleet::ROLES, server::current_binary};
+use torture::{Fault, Layout, Plan, SiteOptions, Stage, fleet::ROLES, server::current_binary};
 
 /// How long after the last fault everything may take to complete.
 const QUIET: Duration = Duration::from_secs(300);

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use anyhow::{Context, Result};
+use testkit::Dice;
 
 use crate::{
-    dice::Dice,
     fleet::{Fleet, Layout, ROLES, Release},
     load::{Load, Plan},
     oracle::{Verdict, judge},

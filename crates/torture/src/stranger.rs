@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 use messaging::{ConsumedLog, Delivery, EventLog, LogError, Message, Record, Subscription, open_log};
 use participant::contract;
 use prost::bytes::Bytes;
+use testkit::Dice;
 use tokio::time::{Instant, timeout_at};
 use types::ParticipantName;
 
 use crate::{
-    dice::Dice,
     fleet::{Engines, PARTICIPANTS},
     wait::{BOUND, until},
 };
