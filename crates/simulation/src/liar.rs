@@ -12,9 +12,10 @@ use proto::participant::v1::{
     Acknowledgement, Assessment, Failure, Instruction, InstructionKind, Outcome, QuoteItem, QuoteItemKind,
     SignedAcknowledgement, Waiting, WaitingOn,
 };
+use testkit::Dice;
 use types::Timestamp;
 
-use crate::{dice::Dice, services::key};
+use crate::services::key;
 
 /// Its name on the roster.
 pub const LIAR: &str = "liar";
@@ -33,12 +34,20 @@ pub struct Liar {
     key: std::sync::Arc<SigningKey>,
     offsets: [i64; contract::PARTITIONS as usize],
     cases: BTreeMap<String, Told>,
+    /// What it was told in rounds before those that it knows, and may not have answered.
+    behind: Vec<Instruction>,
     messages: u64,
 }
 
 impl Default for Liar {
     fn default() -> Self {
-        Self { key: key(LIAR), offsets: Default::default(), cases: BTreeMap::new(), messages: 0 }
+        Self {
+            key: key(LIAR),
+            offsets: Default::default(),
+            cases: BTreeMap::new(),
+            behind: Vec::new(),
+            messages: 0,
+        }
     }
 }
 
@@ -48,10 +57,21 @@ impl Liar {
         for record in records {
             self.offsets[partition] = record.offset + 1;
             let Ok(instruction) = Instruction::decode(record.payload.clone()) else { continue };
-            let known = self.cases.get(&instruction.cancellation_id);
-            if known.is_none_or(|known| known.instruction.epoch < instruction.epoch) {
-                let told = Told { revision: 0, said: None, instruction };
-                self.cases.insert(told.instruction.cancellation_id.clone(), told);
+            match self.cases.get_mut(&instruction.cancellation_id) {
+                Some(known) if known.instruction.epoch > instruction.epoch => self.behind.push(instruction),
+                Some(known) if known.instruction.epoch == instruction.epoch => {
+                    if known.instruction.kind == instruction.kind {
+                        // Whoever tells it once more may have forgotten the answer.
+                        known.said = None;
+                    } else {
+                        self.behind.push(instruction);
+                    }
+                }
+                _ => {
+                    let told = Told { revision: 0, said: None, instruction };
+                    let before = self.cases.insert(told.instruction.cancellation_id.clone(), told);
+                    self.behind.extend(before.map(|told| told.instruction));
+                }
             }
         }
         records.len()
@@ -110,7 +130,17 @@ impl Liar {
             .filter(|(_, told)| told.said != Some(true_of(told)))
             .map(|(case, told)| (case.clone(), true_of(told)))
             .collect();
-        untold.iter().filter_map(|(case, outcome)| self.say(case, *outcome, now)).collect()
+        let mut messages: Vec<Message> =
+            untold.iter().filter_map(|(case, outcome)| self.say(case, *outcome, now)).collect();
+        for instruction in std::mem::take(&mut self.behind) {
+            let answer = answered(&instruction, 1, Outcome::Superseded, now);
+            messages.push(self.message(
+                &contract::sign(&answer, &self.key),
+                &instruction.cancellation_id,
+                now,
+            ));
+        }
+        messages
     }
 
     fn say(&mut self, case: &str, outcome: Outcome, now: Timestamp) -> Option<Message> {
@@ -129,19 +159,7 @@ impl Liar {
 
     fn answer(&self, case: &str, outcome: Outcome, now: Timestamp) -> Option<Acknowledgement> {
         let told = self.cases.get(case)?;
-        let instruction = &told.instruction;
-        let mut answer = Acknowledgement {
-            cancellation_id: instruction.cancellation_id.clone(),
-            participant: LIAR.into(),
-            kind: instruction.kind,
-            epoch: instruction.epoch,
-            revision: told.revision,
-            outcome: outcome.into(),
-            assessment_digest: instruction.assessment_digest.clone(),
-            acknowledged_at: Some(now.to_proto()),
-            subject_id: instruction.subject_id.clone(),
-            ..Acknowledgement::default()
-        };
+        let mut answer = answered(&told.instruction, told.revision, outcome, now);
         match outcome {
             Outcome::Assessed => {
                 let made = assessment(now);
@@ -177,6 +195,21 @@ impl Liar {
         };
         let (topic, key) = (contract::ACKNOWLEDGEMENTS.into(), Bytes::copy_from_slice(case.as_bytes()));
         cloud_event(topic, key, &headers, Some(signed.encode_to_vec().into()))
+    }
+}
+
+fn answered(instruction: &Instruction, revision: u32, outcome: Outcome, now: Timestamp) -> Acknowledgement {
+    Acknowledgement {
+        cancellation_id: instruction.cancellation_id.clone(),
+        participant: LIAR.into(),
+        kind: instruction.kind,
+        epoch: instruction.epoch,
+        revision,
+        outcome: outcome.into(),
+        assessment_digest: instruction.assessment_digest.clone(),
+        acknowledged_at: Some(now.to_proto()),
+        subject_id: instruction.subject_id.clone(),
+        ..Acknowledgement::default()
     }
 }
 

@@ -8,7 +8,6 @@
 //! that lies. After each step everything that was committed and published is checked.
 
 mod checks;
-mod dice;
 mod liar;
 mod life;
 mod log;

@@ -9,10 +9,8 @@ use std::{
     time::Duration,
 };
 
-use testkit::ManualClock;
+use testkit::{Dice, ManualClock};
 use types::{Clock, Timestamp};
-
-use crate::dice::Dice;
 
 /// Out of a thousand calls, so many fail before they did anything, so many lose their answer, and so many
 /// take a while, which lets others come between.

@@ -4,27 +4,21 @@
 //! middle and after, so that records are lost until they are published again, or come twice; partitions
 //! stand still for days, so that keys overtake each other.
 
+mod groups;
+mod wire;
+
 use std::{
     collections::{BTreeMap, VecDeque},
-    future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use async_trait::async_trait;
-use event_store::LogOffset;
-use messaging::{
-    Assignment, ConsumedLog, Delivery, EventLog, Extent, LogError, Message, Record, Subscription,
-    TopicDifference, TopicSpec, partition_of,
-};
+use messaging::{Extent, Message, Record, Subscription, partition_of};
 use participant::contract::{PARTITIONS, is_compacted};
-use testkit::ManualClock;
-use tokio::sync::Notify;
+use testkit::{Dice, ManualClock};
 use types::{Clock as _, Timestamp};
 
-use crate::{
-    dice::Dice,
-    life::{Failed, Life, Pass},
-};
+use self::groups::Group;
+pub use self::wire::Wire;
 
 /// No topic is ever made again.
 const INCARNATION: &str = "1";
@@ -43,18 +37,6 @@ struct Inner {
     unseen: VecDeque<Record>,
 }
 
-#[derive(Default)]
-struct Group {
-    topics: Vec<Arc<str>>,
-    /// Which member has the partitions: the last that joined.
-    member: u64,
-    told: bool,
-    positions: BTreeMap<Lane, i64>,
-    stalled: BTreeMap<Lane, Timestamp>,
-    granted: VecDeque<Record>,
-    wake: Arc<Notify>,
-}
-
 /// A partition of a topic.
 pub type Lane = (Arc<str>, i32);
 
@@ -71,24 +53,18 @@ impl SimulatedLog {
         let now = self.clock.now();
         let inner = self.inner();
         let Some(group) = inner.groups.get(group) else { return Vec::new() };
-        let is_stalled = |lane: &Lane| group.stalled.get(lane).is_some_and(|until| *until > now);
-        let waits = |lane: &Lane, next: i64| inner.end(lane) > next;
-        let lanes = group.positions.iter().filter(|(lane, next)| waits(lane, **next) && !is_stalled(lane));
+        let lanes = group.positions(now).filter(|(lane, next)| inner.end(lane) > *next);
         lanes.map(|(lane, _)| lane.clone()).collect()
     }
 
     /// Lets a group have the next records of a partition, at most so many; says how many.
     pub fn grant(&self, group: &str, lane: &Lane, count: usize) -> usize {
         let mut inner = self.inner();
-        let Some(next) = inner.groups.get(group).and_then(|group| group.positions.get(lane)).copied() else {
-            return 0;
-        };
+        let Some(next) = inner.groups.get(group).and_then(|group| group.position(lane)) else { return 0 };
         let records: Vec<Record> = inner.records(lane, next).take(count).cloned().collect();
         let granted = records.len();
         if let Some(group) = inner.groups.get_mut(group) {
-            group.positions.insert(lane.clone(), next + granted as i64);
-            group.granted.extend(records);
-            group.wake.notify_one();
+            group.grant(lane, records);
         }
         granted
     }
@@ -96,13 +72,13 @@ impl SimulatedLog {
     /// Keeps a partition from a group until that instant.
     pub fn stall(&self, group: &str, lane: &Lane, until: Timestamp) {
         if let Some(group) = self.inner().groups.get_mut(group) {
-            group.stalled.insert(lane.clone(), until);
+            group.stall(lane, until);
         }
     }
 
     /// Has every partition flow again.
     pub fn flow(&self) {
-        self.inner().groups.values_mut().for_each(|group| group.stalled.clear());
+        self.inner().groups.values_mut().for_each(Group::flow);
     }
 
     /// Publishes a record once more, as it is, behind all others of its partition.
@@ -144,16 +120,18 @@ impl SimulatedLog {
         partitions.iter().enumerate().map(extent).collect()
     }
 
-    /// A member joins its group, and has all partitions from now on.
+    /// A member joins its group.
     fn join(&self, Subscription { group, topics, .. }: Subscription) -> u64 {
         let mut inner = self.inner();
         topics.iter().for_each(|topic| inner.declare(topic, PARTITIONS));
-        let group = inner.groups.entry(group).or_default();
-        group.member += 1;
-        (group.topics, group.told) = (topics, false);
-        group.positions.clear();
-        group.granted.clear();
-        group.member
+        let lanes: Vec<Lane> = inner.lanes().filter(|(topic, _)| topics.contains(topic)).collect();
+        inner.groups.entry(group).or_default().join(&lanes)
+    }
+
+    fn leave(&self, group: &str, member: u64) {
+        if let Some(group) = self.inner().groups.get_mut(group) {
+            group.leave(member);
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -213,148 +191,4 @@ impl Inner {
             partition.push(record);
         }
     }
-}
-
-/// One process's way to the log.
-pub struct Wire {
-    /// The log.
-    pub log: Arc<SimulatedLog>,
-    /// The process.
-    pub life: Arc<Life>,
-    /// Where a publish that goes wrong is cut.
-    pub dice: Mutex<Dice>,
-    /// Has a last word on everything that is published.
-    pub tamper: Box<dyn Fn(&mut Message) + Send + Sync>,
-}
-
-impl From<Failed> for LogError {
-    fn from(failed: Failed) -> Self {
-        Self::unavailable(failed)
-    }
-}
-
-impl Wire {
-    fn publish_some(&self, mut messages: Vec<Message>, whole: bool) {
-        if !whole {
-            let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
-            messages.truncate(dice.place(messages.len() + 1));
-        }
-        let at = self.log.clock.now();
-        let mut inner = self.log.inner();
-        for message in &mut messages {
-            (self.tamper)(message);
-            inner.publish(message, at);
-        }
-    }
-}
-
-#[async_trait]
-impl EventLog for Wire {
-    async fn declare(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
-        let mut inner = self.log.inner();
-        topics.iter().for_each(|topic| inner.declare(&topic.name, topic.partitions));
-        Ok(())
-    }
-
-    async fn compare(&self, _topics: &[TopicSpec]) -> Result<Vec<TopicDifference>, LogError> {
-        Ok(Vec::new())
-    }
-
-    async fn apply(
-        &self,
-        topics: &[TopicSpec],
-        _add_partitions: bool,
-    ) -> Result<Vec<TopicDifference>, LogError> {
-        self.declare(topics).await?;
-        Ok(Vec::new())
-    }
-
-    async fn publish(&self, messages: Vec<Message>) -> Result<(), LogError> {
-        let pass = self.life.enter().await?;
-        self.publish_some(messages, pass == Pass::Answered);
-        Ok(self.life.leave(pass).await?)
-    }
-
-    async fn extents(&self, topic: &str) -> Result<Vec<Extent>, LogError> {
-        let pass = self.life.enter().await?;
-        let found = self.log.extents(topic);
-        self.life.leave(pass).await?;
-        Ok(found)
-    }
-
-    async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {
-        let pass = self.life.enter().await?;
-        let group = subscription.group.clone();
-        let member = self.log.join(subscription);
-        let reading = Reading { log: self.log.clone(), life: self.life.clone(), group, member };
-        self.life.leave(pass).await?;
-        Ok(Box::new(reading))
-    }
-
-    async fn delete(&self, _topic: &str) -> Result<(), LogError> {
-        Ok(())
-    }
-
-    async fn close(&self) {}
-}
-
-/// The reading side.
-struct Reading {
-    log: Arc<SimulatedLog>,
-    life: Arc<Life>,
-    group: Arc<str>,
-    member: u64,
-}
-
-impl Reading {
-    /// What there is for this member now, and what wakes it when there is nothing.
-    fn look(&self, max: usize) -> Result<Delivery, Option<Arc<Notify>>> {
-        let mut inner = self.log.inner();
-        let inner = &mut *inner;
-        let Some(group) = inner.groups.get_mut(&self.group).filter(|it| it.member == self.member) else {
-            return Err(None);
-        };
-        if !group.told {
-            group.told = true;
-            let assigned = group.topics.iter().flat_map(|topic| {
-                let count = inner.topics.get(topic).map_or(0, Vec::len) as i32;
-                (0..count).map(|partition| Assignment {
-                    topic: topic.clone(),
-                    partition,
-                    incarnation: INCARNATION.into(),
-                })
-            });
-            return Ok(Delivery::Assigned(assigned.collect()));
-        }
-        if group.granted.is_empty() {
-            return Err(Some(group.wake.clone()));
-        }
-        let count = max.min(group.granted.len());
-        Ok(Delivery::Records(group.granted.drain(..count).collect()))
-    }
-}
-
-#[async_trait]
-impl ConsumedLog for Reading {
-    async fn next(&mut self, max: usize) -> Result<Delivery, LogError> {
-        loop {
-            let found = if self.life.is_over() { Err(None) } else { self.look(max) };
-            match found {
-                Ok(delivery) => return Ok(delivery),
-                Err(Some(wake)) => wake.notified().await,
-                Err(None) => pending::<()>().await,
-            }
-        }
-    }
-
-    async fn start(&mut self, topic: &str, partition: i32, offset: Option<i64>) -> Result<(), LogError> {
-        let mut inner = self.log.inner();
-        if let Some(group) = inner.groups.get_mut(&self.group).filter(|it| it.member == self.member) {
-            group.positions.insert((topic.into(), partition), offset.unwrap_or(0));
-            group.granted.retain(|record| *record.topic != *topic || record.partition != partition);
-        }
-        Ok(())
-    }
-
-    fn hint(&mut self, _offsets: &[LogOffset]) {}
 }

@@ -3,11 +3,16 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
-use event_store::{Append, AppendError, Engine, Expected, Memory, Position, StoreError, Verdict};
+use cancellation::receipt::{self, Receipt};
+use event_store::{Append, AppendError, Engine, Expected, Memory, NewEvent, Position, StoreError, Verdict};
+use keys::jws;
 use messaging::{Message, Record};
 use participant::contract;
 use prost::Message as _;
-use proto::participant::v1::{Acknowledgement, Answered, Instruction, InstructionKind, Outcome};
+use proto::{
+    cancellation::v1::ReceiptAmended,
+    participant::v1::{Acknowledgement, Answered, Instruction, InstructionKind, Outcome},
+};
 use types::Timestamp;
 
 use crate::{services::key, users::CANARY};
@@ -30,17 +35,29 @@ pub enum Bug {
     OffsetFirst,
     /// An address of the subject's stands in a header of what is published.
     LeakedContact,
+    /// A timer of the coordinator's is not written with the facts that it follows from.
+    UndatedWait,
+    /// A receipt that amends another says that it amends some other.
+    UnlinkedAmendment,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::EarlyAnswer,
         Self::IgnoredVersion,
         Self::BlindExecution,
         Self::OffsetFirst,
         Self::LeakedContact,
+        Self::UndatedWait,
+        Self::UnlinkedAmendment,
     ];
+
+    /// Whether it is the coordinator's store alone that has it.
+    #[must_use]
+    pub fn is_the_coordinators(self) -> bool {
+        matches!(self, Self::IgnoredVersion | Self::UndatedWait | Self::UnlinkedAmendment)
+    }
 }
 
 impl fmt::Display for Bug {
@@ -51,6 +68,8 @@ impl fmt::Display for Bug {
             Self::BlindExecution => "blind-execution",
             Self::OffsetFirst => "offset-first",
             Self::LeakedContact => "leaked-contact",
+            Self::UndatedWait => "undated-wait",
+            Self::UnlinkedAmendment => "unlinked-amendment",
         })
     }
 }
@@ -88,6 +107,41 @@ pub async fn ignoring_versions(
         }
     }
     Ok(verdicts)
+}
+
+/// What the store is given, where that is otherwise.
+#[must_use]
+pub fn altered(bug: Option<Bug>, appends: &Arc<Vec<Append>>) -> Arc<Vec<Append>> {
+    let mut altered = Vec::clone(appends);
+    match bug {
+        Some(Bug::UndatedWait) => {
+            altered.iter_mut().filter(|it| !it.streams.is_empty()).for_each(|it| it.timers.clear());
+        }
+        Some(Bug::UnlinkedAmendment) => {
+            let streams = altered.iter_mut().flat_map(|append| &mut append.streams);
+            streams.flat_map(|stream| &mut stream.events).for_each(unlink);
+        }
+        _ => return appends.clone(),
+    }
+    Arc::new(altered)
+}
+
+/// Has a receipt amend none that there is, and seals it again.
+fn unlink(event: &mut NewEvent) {
+    if !event.kind.ends_with(".ReceiptAmended") {
+        return;
+    }
+    let Ok(mut amended) = ReceiptAmended::decode(event.payload.clone()) else { return };
+    let Some(mut receipt) = jws::parse(&amended.receipt_jws)
+        .ok()
+        .and_then(|sealed| serde_json::from_slice::<Receipt>(&sealed.payload).ok())
+    else {
+        return;
+    };
+    receipt.previous_digest = Some("0".repeat(64));
+    let payload = serde_json::to_vec(&receipt).unwrap_or_default();
+    amended.receipt_jws = jws::sign(&key("receipt"), receipt::TYPE, &payload);
+    event.payload = amended.encode_to_vec().into();
 }
 
 /// The offsets of appends that have more than those; `None` when there is no such.

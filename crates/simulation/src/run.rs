@@ -1,16 +1,23 @@
-//! One run: a storm in which everything may go wrong, then quiet times in which everything must end.
+//! One run: a storm in which everything may go wrong, then quiet times in which everything must end; and
+//! both once more, shorter, for those who have left and those who come back.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
 use anyhow::Result;
+use testkit::Dice;
 use types::{Clock as _, Uuid};
 
 use crate::{
-    checks::Finding, dice::Dice, plant::Bug, services::SERVICES, transcript::Transcript, world::World,
+    checks::Finding,
+    plant::Bug,
+    services::{PROCESSES, SERVICES},
+    transcript::Transcript,
+    world::World,
 };
 
-/// Steps of a storm.
-const STEPS: (u64, u64) = (30, 90);
+/// Steps of the storm, and of the one that comes after everything has ended.
+const STEPS: (u64, u64) = (25, 80);
+const STEPS_AFTER: (u64, u64) = (3, 15);
 /// Rounds of quiet times after which everything must have ended.
 const ROUNDS_MAX: usize = 120;
 /// How long each lasts by the runtime's clock: everything that polls or tries again does so within a few.
@@ -70,13 +77,10 @@ const ACTS: [(Act, u64); 13] = [
     (Act::Start, 60),
     (Act::Repeat, 30),
     (Act::Stall, 20),
-    (Act::Copy, 12),
-    (Act::Restore, 6),
+    (Act::Copy, 18),
+    (Act::Restore, 10),
     (Act::Jump, 8),
 ];
-
-/// Services whose stores may be put back to older copies.
-const RESTORED: [&str; 4] = ["subscription", "payscore", "wallet", "retention"];
 
 /// Runs one seed.
 ///
@@ -87,14 +91,14 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Result<Report> {
     let mut count = 0;
     let guard = types::ids_from(move || {
         count += 1;
-        Uuid::from_u64_pair(count << 16 | 0x7000, ids.next() >> 2 | 1 << 63)
+        Uuid::from_u64_pair(count << 16 | 0x7000, ids.number() >> 2 | 1 << 63)
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let report = runtime.block_on(async {
         let mut world = World::new(seed, bug)?;
         let finding = played(&mut world).await.err();
         let transcript = std::mem::take(&mut world.transcript);
-        SERVICES.iter().for_each(|service| world.end(service));
+        PROCESSES.iter().for_each(|(process, _)| world.end(process));
         Ok(Report { seed, finding, transcript })
     });
     drop(runtime);
@@ -104,18 +108,21 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Result<Report> {
 
 async fn played(world: &mut World) -> Result<(), Finding> {
     world.settle().await?;
-    world.weather.set_stormy(true);
-    for _ in 0..world.dice.between(STEPS.0, STEPS.1) {
-        for _ in 0..world.dice.between(1, 3) {
-            act(world);
+    for (least, most) in [STEPS, STEPS_AFTER] {
+        world.weather.set_stormy(true);
+        for _ in 0..world.dice.between(least, most) {
+            for _ in 0..world.dice.between(1, 3) {
+                act(world);
+            }
+            world.settle().await?;
         }
-        world.settle().await?;
+        calm(world).await?;
     }
-    calm(world).await
+    Ok(())
 }
 
 fn act(world: &mut World) {
-    let service = SERVICES[world.dice.place(SERVICES.len())];
+    let (process, _) = PROCESSES[world.dice.place(PROCESSES.len())];
     match world.dice.pick(&ACTS).unwrap_or(Act::Deliver) {
         Act::Deliver => deliver(world),
         Act::Call => {
@@ -136,11 +143,11 @@ fn act(world: &mut World) {
             world.clock.advance(Duration::from_secs(3_600 * hours));
             world.transcript.say(world.clock.now(), "time", format_args!("{hours} hours have gone by"));
         }
-        Act::Fuse => world.set_fuse(service),
+        Act::Fuse => world.set_fuse(process),
         Act::Crash => {
-            if world.processes.contains_key(service) {
-                world.transcript.say(world.clock.now(), service, format_args!("is killed"));
-                world.end(service);
+            if world.processes.contains_key(process) {
+                world.transcript.say(world.clock.now(), process, format_args!("is killed"));
+                world.end(process);
             }
         }
         Act::Start => start_one(world),
@@ -156,16 +163,16 @@ fn act(world: &mut World) {
         }
         Act::Stall => stall(world),
         Act::Copy => {
-            let service = RESTORED[world.dice.place(RESTORED.len())];
+            let service = SERVICES[world.dice.place(SERVICES.len())];
             world.copies.insert(service, world.memories[service].copy());
         }
         Act::Restore => restore(world),
         Act::Jump => {
             let micros = world.dice.between(0, 7_200_000_000) as i64 - 3_600_000_000;
-            world.ahead_micros[service].store(micros, Ordering::SeqCst);
+            world.ahead_micros[process].store(micros, Ordering::SeqCst);
             world.transcript.say(
                 world.clock.now(),
-                service,
+                process,
                 format_args!("has a clock that is {} s ahead", micros / 1_000_000),
             );
         }
@@ -213,9 +220,9 @@ fn stall(world: &mut World) {
 
 fn start_one(world: &mut World) {
     let down = world.down();
-    if let Some(service) = down.get(world.dice.place(down.len())) {
-        world.transcript.say(world.clock.now(), service, format_args!("starts"));
-        world.start(service);
+    if let Some(process) = down.get(world.dice.place(down.len())) {
+        world.transcript.say(world.clock.now(), process, format_args!("starts"));
+        world.start(process);
     }
 }
 
@@ -240,8 +247,8 @@ async fn calm(world: &mut World) -> Result<(), Finding> {
     let mut held = Ok(());
     for round in 0..ROUNDS_MAX {
         world.log.flow();
-        for service in world.down() {
-            world.start(service);
+        for process in world.down() {
+            world.start(process);
         }
         world.tell_liar();
         for message in world.liar.tell_the_truth(world.clock.now()) {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cancellation::Roster;
+use cancellation::{CaseOperations, Roster};
 use event_store::{Store, StoreOptions};
 use keys::{Secret, SigningKey, Vault};
 use policy::Packs;
@@ -36,6 +36,7 @@ use proto::{
         wallet_service_server::WalletServiceServer,
     },
 };
+use testkit::Intercepted;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::Clock;
@@ -43,12 +44,27 @@ use types::Clock;
 use crate::{
     life::{Life, OwnClock},
     log::Wire,
-    store::SimulatedEngine,
+    store::Between,
 };
 
 /// The services, in the order in which they are started.
 pub const SERVICES: [&str; 6] =
     ["identity", "subscription", "payscore", "wallet", "retention", "cancellation"];
+
+/// The processes, in the order in which they are started, each with the service that it runs. Two of the
+/// coordinator share its store and its consumer group.
+pub const PROCESSES: [(&str, &str); 7] = [
+    ("identity", "identity"),
+    ("subscription", "subscription"),
+    ("payscore", "payscore"),
+    ("wallet", "wallet"),
+    ("retention", "retention"),
+    ("cancellation", "cancellation"),
+    (REPLICA, "cancellation"),
+];
+
+/// The second process of the coordinator.
+pub const REPLICA: &str = "cancellation-2";
 
 /// Where a service is called, while it is up.
 pub struct Door<T>(Arc<Mutex<Option<T>>>);
@@ -82,6 +98,8 @@ impl<T: Clone> Door<T> {
 pub struct Doors {
     /// Cancellations.
     pub cancellation: Door<CancellationClient<CancellationServiceServer<cancellation::Api>>>,
+    /// What operators do to those.
+    pub operations: Door<CaseOperations>,
     /// Subjects.
     pub identity: Door<IdentityClient<IdentityServiceServer<identity::Api>>>,
     /// Authorisations.
@@ -95,10 +113,19 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Nobody can call that service any more.
-    pub fn close(&self, service: &str) {
-        match service {
-            "cancellation" => self.cancellation.set(None),
+    /// The same, but that the coordinator's is that of its second process.
+    #[must_use]
+    pub fn of_replica(&self) -> Self {
+        Self { cancellation: Door::default(), operations: Door::default(), ..self.clone() }
+    }
+
+    /// Nobody can call that process any more.
+    pub fn close(&self, process: &str) {
+        match process {
+            "cancellation" | REPLICA => {
+                self.cancellation.set(None);
+                self.operations.set(None);
+            }
             "identity" => self.identity.set(None),
             "payscore" => self.payscore.set(None),
             "retention" => self.retention.set(None),
@@ -107,11 +134,11 @@ impl Doors {
         }
     }
 
-    /// Whether that service can be called.
+    /// Whether that process can be called.
     #[must_use]
-    pub fn is_open(&self, service: &str) -> bool {
-        match service {
-            "cancellation" => self.cancellation.get().is_some(),
+    pub fn is_open(&self, process: &str) -> bool {
+        match process {
+            "cancellation" | REPLICA => self.cancellation.get().is_some(),
             "identity" => self.identity.get().is_some(),
             "payscore" => self.payscore.get().is_some(),
             "retention" => self.retention.get().is_some(),
@@ -152,30 +179,32 @@ pub fn key(service: &str) -> Arc<SigningKey> {
     Arc::new(SigningKey::from_seed(seed))
 }
 
-/// Starts the process of a service. It may crash before it is up.
+/// Starts a process. It may crash before it is up.
 pub fn start(
-    service: &'static str,
+    process: &'static str,
     ground: Ground,
-    engine: SimulatedEngine,
+    between: Between,
     clock: OwnClock,
     wire: Wire,
 ) -> Process {
-    let life = engine.life.clone();
+    let life = between.life.clone();
     let mut tasks = JoinSet::new();
-    tasks.spawn(run(service, ground, engine, Arc::new(clock), wire));
+    tasks.spawn(run(process, ground, between, Arc::new(clock), wire));
     Process { life, tasks }
 }
 
 async fn run(
-    service: &'static str,
+    process: &'static str,
     ground: Ground,
-    engine: SimulatedEngine,
+    between: Between,
     clock: Arc<dyn Clock>,
     wire: Wire,
 ) -> Result<(), String> {
     let Ground { doors, vault, messages, roster, packs } = ground;
-    let (store, log) = (Store::with_engine(Arc::new(engine), StoreOptions::default()), Arc::new(wire));
-    let (member, secret) = (service.into(), Arc::new(Secret::from_bytes([9; 32])));
+    let service = between.service;
+    let engine = Intercepted::with(between.memory.clone(), between);
+    let (store, log) = (Store::with_engine(engine, StoreOptions::default()), Arc::new(wire));
+    let (member, secret) = (process.into(), Arc::new(Secret::from_bytes([9; 32])));
     let stop = CancellationToken::new();
     if service == "cancellation" {
         let receipt_key = key("receipt");
@@ -194,6 +223,7 @@ async fn run(
         };
         let built = cancellation::build(options).await.map_err(said)?;
         doors.cancellation.set(Some(CancellationClient::new(built.grpc())));
+        doors.operations.set(Some(built.operations()));
         return built.run(stop).await.map_err(said);
     }
     let participant =

@@ -15,19 +15,18 @@ use keys::{Kek, Vault};
 use participant::contract;
 use policy::{Files, Packs};
 use tempfile::TempDir;
-use testkit::ManualClock;
+use testkit::{Dice, ManualClock};
 use tonic::Status;
 use types::{Clock as _, Timestamp};
 
 use crate::{
     checks::{Checks, Finding},
-    dice::Dice,
     liar::{LIAR, Liar},
     life::{Fuse, Life, OwnClock, Weather},
     log::{SimulatedLog, Wire},
     plant::{self, Bug},
-    services::{Doors, Ground, Process, SERVICES, key, start},
-    store::{SimulatedEngine, Witness},
+    services::{Doors, Ground, PROCESSES, Process, REPLICA, SERVICES, key, start},
+    store::{Between, Witness},
     transcript::Transcript,
     users::{Answer, Call, Users},
 };
@@ -61,6 +60,8 @@ pub struct World {
     pub(crate) under_way: Vec<UnderWay>,
     pub(crate) transcript: Transcript,
     ground: Ground,
+    /// The same for the coordinator's second process.
+    replica: Ground,
     witness: Arc<Witness>,
     checks: Checks,
     bug: Option<Bug>,
@@ -94,54 +95,63 @@ impl World {
             memories,
             processes: BTreeMap::new(),
             copies: BTreeMap::new(),
-            ahead_micros: SERVICES.iter().map(|service| (*service, Arc::default())).collect(),
+            ahead_micros: PROCESSES.iter().map(|(process, _)| (*process, Arc::default())).collect(),
             users,
             liar: Liar::default(),
             under_way: Vec::new(),
             transcript: Transcript::default(),
+            replica: Ground { doors: ground.doors.of_replica(), ..ground.clone() },
             ground,
             witness: Arc::default(),
             checks: Checks::default(),
             bug,
             _home: home,
         };
-        SERVICES.iter().for_each(|service| world.start(service));
+        PROCESSES.iter().for_each(|(process, _)| world.start(process));
         Ok(world)
     }
 
-    /// Starts the process of a service.
-    pub(crate) fn start(&mut self, service: &'static str) {
+    /// Starts a process.
+    pub(crate) fn start(&mut self, process: &'static str) {
+        let Some((_, service)) = PROCESSES.into_iter().find(|(name, _)| *name == process) else { return };
         let life = Arc::new(Life::new(self.dice.others(), self.weather.clone()));
-        let engine = SimulatedEngine {
+        let between = Between {
             service,
             memory: self.memories[service].clone(),
             life: life.clone(),
             witness: self.witness.clone(),
-            bug: self.bug.filter(|bug| *bug != Bug::IgnoredVersion || service == "cancellation"),
+            bug: self.bug.filter(|bug| !bug.is_the_coordinators() || service == "cancellation"),
         };
-        let ahead_micros = self.ahead_micros[service].clone();
+        let ahead_micros = self.ahead_micros[process].clone();
         let clock = OwnClock { common: self.clock.clone(), ahead_micros, life: life.clone() };
         let dice = Mutex::new(self.dice.others());
         let tamper = plant::tampering(service, self.bug, &self.memories);
         let wire = Wire { log: self.log.clone(), life, dice, tamper };
-        self.processes.insert(service, start(service, self.ground.clone(), engine, clock, wire));
+        let ground = self.ground_of(process).clone();
+        self.processes.insert(process, start(process, ground, between, clock, wire));
     }
 
     /// Ends a process at once; calls that wait for it are never answered.
-    pub(crate) fn end(&mut self, service: &'static str) {
-        self.ground.doors.close(service);
-        if let Some(process) = self.processes.remove(service) {
+    pub(crate) fn end(&mut self, process: &'static str) {
+        self.ground_of(process).doors.close(process);
+        if let Some(process) = self.processes.remove(process) {
             process.life.end();
         }
     }
 
+    fn ground_of(&self, process: &str) -> &Ground {
+        if process == REPLICA { &self.replica } else { &self.ground }
+    }
+
     /// Somebody makes a call.
     pub(crate) fn call(&mut self, call: Call) {
-        let (doors, messages) = (self.ground.doors.clone(), self.ground.messages.clone());
-        let Some((service, asking)) = self.users.ask(&call, &doors, &messages, self.clock.now()) else {
+        let to_replica = self.dice.chance(300);
+        let Ground { doors, messages, .. } = if to_replica { &self.replica } else { &self.ground };
+        let Some((service, asking)) = self.users.ask(&call, doors, messages, self.clock.now()) else {
             return;
         };
-        let Some(process) = self.processes.get_mut(service) else { return };
+        let process = if to_replica && service == "cancellation" { REPLICA } else { service };
+        let Some(process) = self.processes.get_mut(process) else { return };
         let answer = Arc::new(Mutex::new(None));
         let (life, place) = (process.life.clone(), answer.clone());
         process.tasks.spawn(async move {
@@ -186,13 +196,13 @@ impl World {
                 self.log.put(&message);
             }
         }
-        self.answers();
+        self.answers()?;
         self.lives()?;
         if touched { self.checks.waiting(&self.memories["cancellation"]) } else { Ok(()) }
     }
 
     /// Takes the answers of calls in; those of processes that are no more are never given.
-    fn answers(&mut self) {
+    fn answers(&mut self) -> Result<(), Finding> {
         for it in std::mem::take(&mut self.under_way) {
             let answer = it.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
             let said = match &answer {
@@ -205,55 +215,65 @@ impl World {
                 }
             };
             self.say_of(&it.call, &said);
+            if let Some(Ok(Answer::Case(view))) = &answer {
+                self.checks.told(view)?;
+            }
             match answer {
-                Some(answer) => self.users.learn(&it.call, answer),
+                Some(answer) => self.users.learn(&it.call, answer, &mut self.dice),
                 None => self.users.again.push(it.call),
             }
         }
+        Ok(())
     }
 
     /// Notices what has crashed. A service that is up does not end by itself.
     fn lives(&mut self) -> Result<(), Finding> {
-        for service in SERVICES {
-            let Some(process) = self.processes.get_mut(service) else { continue };
+        for (name, _) in PROCESSES {
+            let was_up = self.ground_of(name).doors.is_open(name);
+            let Some(process) = self.processes.get_mut(name) else { continue };
             if process.life.is_over() {
-                self.transcript.say(self.clock.now(), service, format_args!("crashes"));
-                self.end(service);
+                self.transcript.say(self.clock.now(), name, format_args!("crashes"));
+                self.end(name);
                 continue;
             }
-            let was_up = self.ground.doors.is_open(service);
             while let Some(ended) = process.tasks.try_join_next() {
                 let failed = match ended {
                     Ok(Ok(())) => continue,
                     Ok(Err(failed)) => failed,
-                    Err(panicked) => return Err(Finding(format!("{service} panicked: {panicked}"))),
+                    Err(panicked) => return Err(Finding(format!("{name} panicked: {panicked}"))),
                 };
                 if was_up {
-                    return Err(Finding(format!("{service} ended by itself: {failed}")));
+                    return Err(Finding(format!("{name} ended by itself: {failed}")));
                 }
                 // What cannot start now is started again.
-                self.transcript.say(self.clock.now(), service, format_args!("does not start: {failed}"));
+                self.transcript.say(self.clock.now(), name, format_args!("does not start: {failed}"));
                 process.life.end();
             }
         }
         Ok(())
     }
 
-    /// Has the store of a service become what it was when it was copied. Its process starts anew.
+    /// Has the store of a service become what it was when it was copied. Its processes start anew.
     pub(crate) fn restore(&mut self, service: &'static str, copy: MemoryCopy) {
-        self.end(service);
+        PROCESSES.iter().filter(|(_, it)| *it == service).for_each(|(process, _)| self.end(process));
         let memory = &self.memories[service];
         memory.restore(copy);
         self.checks.restored(service, &memory.after(Position::default()));
-        if service == "cancellation" {
-            self.users.forget_views();
+        match service {
+            "cancellation" => self.users.forget_views(),
+            "identity" => {
+                let events = memory.after(Position::default());
+                let known: BTreeSet<&str> = events.iter().map(|event| event.stream.as_str()).collect();
+                self.users.forget_people(&known);
+            }
+            _ => {}
         }
     }
 
     /// Has a process crash at one of its next calls.
-    pub(crate) fn set_fuse(&mut self, service: &'static str) {
+    pub(crate) fn set_fuse(&mut self, process: &'static str) {
         let fuse = Fuse { calls: self.dice.between(0, 25), after: self.dice.chance(500) };
-        if let Some(process) = self.processes.get(service) {
+        if let Some(process) = self.processes.get(process) {
             process.life.set_fuse(fuse);
         }
     }
@@ -284,10 +304,10 @@ impl World {
         self.transcript.say(self.clock.now(), about, format_args!("{}: {what}", call.verb.word()));
     }
 
-    /// Which services are not running.
+    /// Which processes are not running.
     pub(crate) fn down(&self) -> Vec<&'static str> {
         let up: BTreeSet<&str> = self.processes.keys().copied().collect();
-        SERVICES.into_iter().filter(|service| !up.contains(service)).collect()
+        PROCESSES.into_iter().map(|(process, _)| process).filter(|process| !up.contains(process)).collect()
     }
 }
 
@@ -324,7 +344,7 @@ fn in_words(answer: &Answer) -> String {
     match answer {
         Answer::Subject(id) | Answer::Verification(id) => id.clone(),
         Answer::Case(view) => format!("{} {}", view.cancellation_id, view.state().as_str_name()),
-        Answer::Token(_) => "with a token".into(),
+        Answer::Token(_) | Answer::CaseToken(_) => "with a token".into(),
         Answer::Things(ids) => ids.join(", "),
         Answer::Nothing => "done".into(),
     }

@@ -60,3 +60,13 @@ fn an_offset_that_is_committed_before_the_effect_is_found() {
 fn an_address_in_a_header_is_found() {
     is_found(Bug::LeakedContact, "something personal in the header");
 }
+
+#[test]
+fn a_case_that_waits_without_a_date_is_found() {
+    is_found(Bug::UndatedWait, "has no timer for");
+}
+
+#[test]
+fn a_receipt_that_does_not_link_to_the_one_before_is_found() {
+    is_found(Bug::UnlinkedAmendment, "amends another receipt than the version before");
+}

@@ -18,7 +18,8 @@ const ONCE: [&str; 5] = [
 ];
 
 /// Facts that bring something new into an account, which a closed one does not take.
-const NEW: [&str; 7] = [
+const NEW: [&str; 8] = [
+    "exeunt.identity.v1.SubjectRegistered",
     "exeunt.wallet.v1.BalanceRecorded",
     "exeunt.wallet.v1.BenefitRecorded",
     "exeunt.subscription.v1.SubscriptionRecorded",

@@ -1,16 +1,19 @@
 //! From what somebody does to the call that it is, through the public API.
 
 mod about_cases;
+mod about_people;
 mod about_things;
+mod by_operators;
 
 use std::path::Path;
 
 use futures::future::BoxFuture;
 use proto::{
-    cancellation::v1 as cancellation, identity::v1 as identity, payscore::v1 as payscore,
-    retention::v1 as retention, subscription::v1 as subscription,
+    cancellation::v1 as cancellation, identity::v1 as identity, operations::v1 as operations,
+    payscore::v1 as payscore, retention::v1 as retention, subscription::v1 as subscription,
 };
 use tonic::{Request, Status};
+use tonic_types::StatusExt as _;
 use types::{Caller, Timestamp};
 
 use super::{Call, Journey, Users, Verb};
@@ -27,6 +30,8 @@ pub enum Answer {
     Verification(String),
     /// The token that a code gave.
     Token(String),
+    /// A token that reaches one case.
+    CaseToken(String),
     /// These are theirs.
     Things(Vec<String>),
     /// It is done.
@@ -42,6 +47,11 @@ pub type Made = Option<(&'static str, Asking)>;
 /// Whether the same call may be answered otherwise by and by.
 pub fn is_worth_repeating(refused: &Status) -> bool {
     matches!(refused.code() as i32, UNAVAILABLE | ABORTED | RESOURCE_EXHAUSTED)
+}
+
+/// Why, in the word that stands for it.
+pub fn reason(refused: &Status) -> String {
+    refused.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
 }
 
 /// Whether what it is about is not known.
@@ -102,9 +112,22 @@ answers! {
     cancellation::ReassessResponse: |it| case(it.cancellation);
     cancellation::RevokeCancellationResponse: |it| case(it.cancellation);
     cancellation::ConfirmCancellationResponse: |it| case(it.cancellation);
+    cancellation::IssueCaseTokenResponse: |it| Answer::CaseToken(it.case_token);
+    operations::AssignAttentionResponse: |it| case(it.cancellation);
+    operations::ReassessResponse: |it| case(it.cancellation);
+    operations::RetryParticipantResponse: |it| case(it.cancellation);
+    operations::AttestResponse: |it| case(it.cancellation);
+    operations::ExtendClockResponse: |it| case(it.cancellation);
+    identity::AppealBanResponse: |it| thing(Some(it.appeal_id));
     identity::RegisterSubjectResponse: |it| Answer::Subject(it.subject_id);
     identity::StartVerificationResponse: |it| Answer::Verification(it.verification_id);
     identity::CompleteVerificationResponse: |it| Answer::Token(it.verification_token);
+    retention::RecordDataSetResponse: |it| thing(it.data_set.map(|it| it.data_set_id));
+    subscription::RecordChargeResponse: |it| thing(it.refund.map(|it| it.refund_id));
+    subscription::ApplyForRefundResponse: |it| thing(it.refund.map(|it| it.refund_id));
+    subscription::ListRefundsResponse: |it| {
+        Answer::Things(it.refunds.into_iter().map(|it| it.refund_id).collect())
+    };
     retention::PlaceHoldResponse: |it| thing(it.hold.map(|it| it.hold_id));
     subscription::RecordSubscriptionResponse: |it| thing(it.subscription.map(|it| it.subscription_id));
     payscore::RecordAuthorizationResponse: |it| thing(it.authorization.map(|it| it.authorization_id));

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use proto::{
     cancellation::v1 as cancellation, identity::v1 as identity, payscore::v1 as payscore,
-    subscription::v1 as subscription, wallet::v1 as wallet,
+    retention::v1 as retention, subscription::v1 as subscription, wallet::v1 as wallet,
 };
+use testkit::Dice;
 use types::Timestamp;
 
-use super::{Made, ask};
+use super::{Made, ask, by_operators::ask_operator};
 use crate::{
-    dice::Dice,
     services::Doors,
     users::{CANARY, Call, Journey, Person, Verb},
 };
@@ -29,6 +29,9 @@ impl Person {
             Verb::Request => self.ask_for_it(call, journey, doors),
             Verb::Verify | Verb::Complete => self.ask_identity(call, journey, doors, messages),
             Verb::Clear | Verb::Report => self.ask_to_settle(call, journey, doors, now),
+            Verb::Recheck | Verb::Retry | Verb::Attest | Verb::Extend | Verb::Assign => {
+                ask_operator(call, journey, doors, now)
+            }
             _ => ask_coordinator(call, journey, doors),
         }
     }
@@ -36,7 +39,7 @@ impl Person {
     fn ask_for_it(&self, call: &Call, journey: &Journey, doors: &Doors) -> Made {
         let message = cancellation::RequestCancellationRequest {
             request_id: call.request_id.clone(),
-            subject_id: self.id.clone()?,
+            subject_id: journey.subject.clone().or_else(|| self.id.clone())?,
             scope: journey.scope.clone(),
             reason: reason(call.content),
             ..cancellation::RequestCancellationRequest::default()
@@ -85,12 +88,20 @@ impl Person {
                 let message = payscore::CancelServiceOrderRequest { request_id, order_id: item };
                 ask!(doors, payscore.cancel_service_order(message))
             }
+            "dat" => {
+                let message = retention::ReportDeviceCleanUpRequest {
+                    request_id,
+                    data_set_id: item,
+                    client: "phone".into(),
+                };
+                ask!(doors, retention.report_device_clean_up(message))
+            }
             "pur" => {
                 let message = payscore::RecordCreditPurchaseSettledRequest { request_id, purchase_id: item };
                 ask!(doors, payscore.record_credit_purchase_settled(message))
             }
             _ => {
-                let (subject_id, currency_code) = (self.id.clone()?, String::new());
+                let (subject_id, currency_code) = (journey.subject.clone()?, String::new());
                 let message = wallet::PayOutBalanceRequest { request_id, subject_id, currency_code };
                 ask!(doors, wallet.pay_out_balance(message))
             }
@@ -100,13 +111,19 @@ impl Person {
 
 fn ask_coordinator(call: &Call, journey: &Journey, doors: &Doors) -> Made {
     let (request_id, cancellation_id) = (call.request_id.clone(), journey.id.clone()?);
+    // Whoever has a token for it needs no id.
+    let (by_id, case_token) = match &journey.case_token {
+        Some(token) if call.content.is_multiple_of(2) => (String::new(), token.clone()),
+        _ => (cancellation_id.clone(), String::new()),
+    };
     match call.verb {
         Verb::Look => {
-            let message = cancellation::GetCancellationRequest {
-                cancellation_id,
-                ..cancellation::GetCancellationRequest::default()
-            };
+            let message = cancellation::GetCancellationRequest { cancellation_id: by_id, case_token };
             ask!(doors, cancellation.get_cancellation(message), answer)
+        }
+        Verb::Token => {
+            let message = cancellation::IssueCaseTokenRequest { cancellation_id, lifetime_seconds: 0 };
+            ask!(doors, cancellation.issue_case_token(message), answer)
         }
         Verb::Reassess => {
             let message = cancellation::ReassessRequest { request_id, cancellation_id };
@@ -115,9 +132,9 @@ fn ask_coordinator(call: &Call, journey: &Journey, doors: &Doors) -> Made {
         Verb::Revoke => {
             let message = cancellation::RevokeCancellationRequest {
                 request_id,
-                cancellation_id,
-                reason: reason(call.content),
-                ..cancellation::RevokeCancellationRequest::default()
+                cancellation_id: by_id,
+                reason: reason(call.content / 2),
+                case_token,
             };
             ask!(doors, cancellation.revoke_cancellation(message), answer)
         }

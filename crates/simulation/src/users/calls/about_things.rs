@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use proto::{
-    identity::v1 as identity, payscore::v1 as payscore, retention::v1 as retention,
-    subscription::v1 as subscription, types::v1 as words, wallet::v1 as wallet,
+    payscore::v1 as payscore, retention::v1 as retention, subscription::v1 as subscription,
+    types::v1 as words, wallet::v1 as wallet,
 };
+use testkit::Dice;
 use types::Timestamp;
 
 use super::{Made, ask};
 use crate::{
-    dice::Dice,
     services::Doors,
-    users::{CANARY, Call, Person, Verb},
+    users::{Call, Person, Verb},
 };
 
 fn money(minor_units: u64) -> Option<words::Money> {
@@ -24,15 +24,7 @@ impl Person {
     pub(super) fn ask(&self, call: &Call, doors: &Doors, now: Timestamp) -> Made {
         let request_id = call.request_id.clone();
         if call.verb == Verb::Register {
-            let email = format!("{CANARY}.{}@example.com", self.name);
-            let contact = identity::Contact { address: Some(identity::contact::Address::Email(email)) };
-            let message = identity::RegisterSubjectRequest {
-                request_id,
-                region: self.region.into(),
-                edition: words::Edition::Domestic.into(),
-                contacts: vec![contact],
-            };
-            return ask!(doors, identity.register_subject(message), answer);
+            return self.ask_to_be_known(request_id, doors);
         }
         let subject_id = self.id.clone()?;
         let mut dice = Dice::new(call.content);
@@ -63,15 +55,34 @@ impl Person {
             }
             Verb::DataSet => {
                 let message = leaving_data(request_id, subject_id, now, &mut dice);
-                ask!(doors, retention.record_data_set(message))
+                ask!(doors, retention.record_data_set(message), answer)
             }
-            Verb::Hold | Verb::Release => self.ask_about_holds(call, subject_id, doors, &mut dice),
+            Verb::CleanUp => {
+                let data_set_id = self.one_of("dat_", &mut dice)?;
+                let client = "phone".to_owned();
+                let message = retention::ReportDeviceCleanUpRequest { request_id, data_set_id, client };
+                ask!(doors, retention.report_device_clean_up(message))
+            }
+            Verb::Hold | Verb::Release => self.ask_about_holds(call, subject_id, doors, now, &mut dice),
+            Verb::Charge | Verb::Apply | Verb::Refunds | Verb::DecideRefund | Verb::PayRefund => {
+                self.ask_for_money(call, subject_id, doors, now, &mut dice)
+            }
+            Verb::Return | Verb::Ban | Verb::Lift | Verb::Appeal | Verb::Withdraw | Verb::DecideAppeal => {
+                self.ask_about_standing(call, subject_id, doors, &mut dice)
+            }
             _ => self.ask_payscore(call, subject_id, doors, &mut dice),
         }
     }
 
     /// What courts ask about their data.
-    fn ask_about_holds(&self, call: &Call, subject_id: String, doors: &Doors, dice: &mut Dice) -> Made {
+    fn ask_about_holds(
+        &self,
+        call: &Call,
+        subject_id: String,
+        doors: &Doors,
+        now: Timestamp,
+        dice: &mut Dice,
+    ) -> Made {
         let (request_id, actor) = (call.request_id.clone(), "clerk-1".to_owned());
         if call.verb == Verb::Hold {
             let message = retention::PlaceHoldRequest {
@@ -80,15 +91,79 @@ impl Person {
                 ground: "LITIGATION".into(),
                 authority: "A court".into(),
                 actor,
+                expires_at: dice.chance(400).then(|| in_days(now, dice.between(1, 12))),
                 ..retention::PlaceHoldRequest::default()
             };
             return ask!(doors, retention.place_hold(message), answer);
         }
-        let placed: Vec<&String> = self.things.iter().filter(|id| id.starts_with("hld_")).collect();
-        let hold_id = (*placed.get(dice.place(placed.len()))?).clone();
+        let hold_id = self.one_of("hld_", dice)?;
         let reason = "It is over.".to_owned();
         let message = retention::ReleaseHoldRequest { request_id, hold_id, reason, actor };
         ask!(doors, retention.release_hold(message))
+    }
+
+    /// Charges, and what comes back of them.
+    fn ask_for_money(
+        &self,
+        call: &Call,
+        subject_id: String,
+        doors: &Doors,
+        now: Timestamp,
+        dice: &mut Dice,
+    ) -> Made {
+        use subscription::{RefundDestination as Destination, RefundReason as Reason};
+        let request_id = call.request_id.clone();
+        match call.verb {
+            Verb::Charge => {
+                let message = subscription::RecordChargeRequest {
+                    request_id,
+                    subscription_id: self.one_of("sub_", dice)?,
+                    charge_reference: format!("charge-{}", call.content),
+                    amount: money(1_500),
+                    charged_at: Some(now.to_proto()),
+                };
+                ask!(doors, subscription.record_charge(message), answer)
+            }
+            Verb::Apply => {
+                let reason = [Reason::Unused, Reason::Accidental, Reason::Other][dice.place(3)].into();
+                let subscription_id = self.one_of("sub_", dice)?;
+                let message = subscription::ApplyForRefundRequest { request_id, subscription_id, reason };
+                ask!(doors, subscription.apply_for_refund(message), answer)
+            }
+            Verb::Refunds => {
+                let ids: Vec<String> = self.former.iter().cloned().chain([subject_id]).collect();
+                let subject_id = ids[dice.place(ids.len())].clone();
+                let message = subscription::ListRefundsRequest { subject_id };
+                ask!(doors, subscription.list_refunds(message), answer)
+            }
+            Verb::DecideRefund => {
+                use subscription::decide_refund_request::Decision;
+                let decision = match dice.chance(600) {
+                    true => Decision::Approved(subscription::RefundApproval {
+                        amount: money(dice.between(1, 1_500)),
+                        destination: [Destination::OriginalMeans, Destination::PayOut][dice.place(2)].into(),
+                    }),
+                    false => Decision::Refused(subscription::RefundRefusal {
+                        code: "PERIOD_USED".into(),
+                        basis: "The terms".into(),
+                        remedy: "Ask again.".into(),
+                    }),
+                };
+                let (refund_id, actor) = (self.one_of("ref_", dice)?, "clerk-2".into());
+                let decision = Some(decision);
+                let message = subscription::DecideRefundRequest { request_id, refund_id, actor, decision };
+                ask!(doors, subscription.decide_refund(message))
+            }
+            _ => {
+                let message = subscription::RecordRefundPaidRequest {
+                    request_id,
+                    refund_id: self.one_of("ref_", dice)?,
+                    payment_reference: format!("payment-{}", call.content),
+                    paid_at: Some(now.to_proto()),
+                };
+                ask!(doors, subscription.record_refund_paid(message))
+            }
+        }
     }
 
     fn ask_payscore(&self, call: &Call, subject_id: String, doors: &Doors, dice: &mut Dice) -> Made {
@@ -109,8 +184,7 @@ impl Person {
                 ask!(doors, payscore.record_authorization(message), answer)
             }
             Verb::Order => {
-                let mine: Vec<&String> = self.things.iter().filter(|id| id.starts_with("aut_")).collect();
-                let authorization_id = (*mine.get(dice.place(mine.len()))?).clone();
+                let authorization_id = self.one_of("aut_", dice)?;
                 let message = payscore::CreateServiceOrderRequest {
                     request_id,
                     authorization_id,
@@ -157,13 +231,17 @@ impl Person {
     }
 }
 
+fn in_days(now: Timestamp, days: u64) -> prost_types::Timestamp {
+    now.plus(Duration::from_secs(days * 86_400)).to_proto()
+}
+
 fn subscribing(
     request_id: String,
     subject_id: String,
     now: Timestamp,
     dice: &mut Dice,
 ) -> subscription::RecordSubscriptionRequest {
-    let days = |days: u64| Some(now.plus(Duration::from_secs(days * 86_400)).to_proto());
+    let days = |days: u64| Some(in_days(now, days));
     let billings = [
         subscription::Billing::Merchant,
         subscription::Billing::Merchant,
@@ -194,8 +272,13 @@ fn leaving_data(
     dice: &mut Dice,
 ) -> retention::RecordDataSetRequest {
     use retention::DataCategory as Category;
-    let categories =
-        [Category::Profile, Category::TransactionRecords, Category::DeviceLogs, Category::Marketing];
+    let categories = [
+        Category::Profile,
+        Category::TransactionRecords,
+        Category::DeviceLogs,
+        Category::Marketing,
+        Category::OnDeviceCache,
+    ];
     let past = Timestamp::from_micros(now.as_micros() - 3_600_000_000 * dice.between(2, 2_000) as i64);
     retention::RecordDataSetRequest {
         request_id,
