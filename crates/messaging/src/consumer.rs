@@ -197,7 +197,7 @@ impl<H: Handler> Worker<H> {
         let shutdown = self.shutdown.clone();
         let mut pause = self.consumer.options.back_off();
         let records_max = self.consumer.options.batch_records_max;
-        let mut gathers_until = None;
+        let (mut gathers_until, mut looked) = (None, false);
         loop {
             if self.parked_pending {
                 wake.notify_one();
@@ -209,12 +209,16 @@ impl<H: Handler> Worker<H> {
             {
                 return Ok(());
             }
+            // By turns, not by chance: the same happens whenever the same came before.
             let delivery = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return Ok(()),
-                () = wake.notified() => { self.check_parked().await?; continue }
                 _ = check.tick() => { self.check_parked().await?; continue }
+                () = wake.notified(), if !looked => { looked = true; self.check_parked().await?; continue }
                 delivery = self.log.next(records_max) => delivery,
+                () = wake.notified() => { self.check_parked().await?; continue }
             };
+            looked = false;
             if delivery.is_ok() {
                 self.resumed(EVENT_LOG);
                 pause.reset();
