@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Steps of the storm, and of the one that comes after everything has ended.
-const STEPS: (u64, u64) = (25, 80);
-const STEPS_AFTER: (u64, u64) = (3, 15);
+const STEPS: (u64, u64) = (20, 70);
+const STEPS_AFTER: (u64, u64) = (3, 12);
 /// Rounds of quiet times after which everything must have ended.
 const ROUNDS_MAX: usize = 120;
 /// How long each lasts by the runtime's clock: everything that polls or tries again does so within a few.
