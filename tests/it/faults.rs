@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Duration};
 
+use testkit::Dice;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use torture::{
-    BOUND, Engines, Fault, Fleet, Layout, Load, Plan, Release, SiteOptions, Stage, dice::Dice, fleet::ROLES,
-    judge, until,
+    BOUND, Engines, Fault, Fleet, Layout, Load, Plan, Release, SiteOptions, Stage, fleet::ROLES, judge, until,
 };
 
 /// How long after the last fault everything may take to complete.
