@@ -1,12 +1,16 @@
 //! The command line.
 
+mod appeal;
 pub(crate) mod args;
 mod attention;
+mod ban;
 mod bulk;
 mod calls;
 mod client;
+mod closures;
 mod conformance;
 mod failure;
+mod guardian;
 mod hold;
 mod identity;
 mod item;
@@ -100,6 +104,10 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             BulkRetryCommand::Cancel(flags) => bulk::cancel(&servers()?, flags, output).await,
         },
         Command::Attest(flags) => attention::attest(&servers()?, flags, output).await,
+        Command::Ban { command } => ban::run(&servers()?, command, output).await,
+        Command::Appeal { command } => appeal::run(&servers()?, command, output).await,
+        Command::Guardian { command } => guardian::run(&servers()?, command, output).await,
+        Command::Closures => closures::list(&servers()?, output).await,
         Command::Relays => relays::list(&servers()?, output).await,
         Command::Republish(flags) => relays::republish(&servers()?, flags, output).await,
     }

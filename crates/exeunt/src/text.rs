@@ -8,7 +8,7 @@ mod refund;
 mod values;
 
 pub use cancellation::{blockers, cancellation, participant, participants, quote_of, rejections, row};
-pub use identity::{proof, verification};
+pub use identity::{appeal, proof, standing, verification};
 pub use refund::refund;
 pub use values::{day, moment, money, scope, word};
 

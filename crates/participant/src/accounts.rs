@@ -7,25 +7,23 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use event_store::{
-    Append, AppendError, Claim, Expected, Guard, Metadata, NewEvent, Recorded, Store, StreamAppend, StreamId,
-    TimerChange,
+    Append, AppendError, Expected, Guard, Metadata, Recorded, Store, StreamAppend, StreamId, TimerChange,
 };
 use keys::SigningKey;
 use messaging::Backlog;
-use prost::Message as _;
 use proto::participant::v1 as pb;
 use tokio::sync::{Mutex, MutexGuard};
-use types::{Caller, Clock, SubjectId, Timestamp, fresh_uuid};
+use types::{Caller, Clock, SubjectId, Timestamp};
 
 use crate::{
-    Account, AccountError, Encoded, Participant, WriteError,
-    account::{ANSWERED, Fact, SUBJECT_CLOSED, SUBJECT_KNOWN, stream_of},
+    Account, AccountError, Participant, WriteError,
+    account::stream_of,
     decide::{Decided, Draft},
     error,
-    given::{Signer, ToStore},
+    given::Signer,
     request::RequestClaim,
+    to_record::{id_key, to_record},
 };
 
 /// How often a write decides again when the account moved under it.
@@ -333,12 +331,13 @@ impl<P: Participant> Accounts<P> {
         metadata: Arc<Metadata>,
     ) -> Append {
         let stream = stream_of(subject);
-        let mut recorded = to_record(&*self.participant, &stream, subject, &decided.facts);
+        let mut recorded = to_record(&*self.participant, subject, &decided.account.state, &decided.facts);
         let (places, answers): (Vec<_>, Vec<_>) = std::mem::take(&mut recorded.answers).into_iter().unzip();
         for (place, payload) in places.into_iter().zip(self.signer.seal(&answers)) {
             recorded.events[place].payload = payload;
         }
-        let mut append = Append { timers: recorded.timers, claims: recorded.claims, ..Append::default() };
+        let (timers, claims, listings) = (recorded.timers, recorded.claims, recorded.listings);
+        let mut append = Append { timers, claims, listings, ..Append::default() };
         if !recorded.events.is_empty() {
             let expected = Expected::Exactly(version);
             append.streams.push(StreamAppend { stream, expected, metadata, at, events: recorded.events });
@@ -382,71 +381,8 @@ impl<P: Participant> Accounts<P> {
     }
 }
 
-/// A decision as the store takes it.
-#[derive(Default)]
-pub(crate) struct ToRecord {
-    pub(crate) events: Vec<NewEvent>,
-    /// Which of the events have no payload before these answers are signed, by their place.
-    pub(crate) answers: Vec<(usize, ToStore)>,
-    pub(crate) timers: Vec<TimerChange>,
-    pub(crate) claims: Vec<Claim>,
-}
-
-/// Turns facts into events, and derives the timers and ids that they bring.
-pub(crate) fn to_record<P: Participant>(
-    participant: &P,
-    stream: &StreamId,
-    subject: &SubjectId,
-    facts: &[Fact<P::Event>],
-) -> ToRecord {
-    let mut to = ToRecord::default();
-    for fact in facts {
-        let encoded = match fact {
-            Fact::Known(known) => encoded(SUBJECT_KNOWN, known.encode_to_vec()),
-            Fact::Closed(closed) => encoded(SUBJECT_CLOSED, closed.encode_to_vec()),
-            Fact::Own(event) => participant.encode(event),
-            Fact::Answered(answered) => {
-                let instruction = answered.instruction.as_ref().map(|(_, bytes)| bytes.clone());
-                let answer = ToStore { instruction, given: answered.given.clone() };
-                to.answers.push((to.events.len(), answer));
-                encoded(ANSWERED, Vec::new())
-            }
-        };
-        to.events.push(NewEvent {
-            id: fresh_uuid(),
-            kind: encoded.kind,
-            schema: encoded.schema,
-            payload: encoded.payload,
-        });
-        let Fact::Own(event) = fact else { continue };
-        for key in participant.ids(event).iter().map(|id| id_key(id)) {
-            // A key that stands twice in one append is refused.
-            if to.claims.iter().all(|claim| claim.key != key) {
-                let value = Bytes::copy_from_slice(subject.as_str().as_bytes());
-                to.claims.push(Claim { key, value });
-            }
-        }
-        to.timers.extend(participant.timers(event).into_iter().map(|wish| {
-            let (stream, kind) = (stream.clone(), wish.kind.into());
-            match wish.due {
-                Some(due) => TimerChange::Set { stream, kind, due },
-                None => TimerChange::Clear { stream, kind },
-            }
-        }));
-    }
-    to
-}
-
-fn encoded(kind: &'static str, payload: Vec<u8>) -> Encoded {
-    Encoded { kind: kind.into(), schema: 1, payload: payload.into() }
-}
-
 fn metadata(tenant: Arc<str>, actor: Arc<str>, causation: Arc<str>) -> Arc<Metadata> {
     Arc::new(Metadata { tenant, actor, causation, correlation: "".into(), traceparent: "".into() })
-}
-
-fn id_key(id: &str) -> String {
-    format!("id/{id}")
 }
 
 /// The result of the same request, when that is what stood in the way of an append.

@@ -13,11 +13,11 @@ use types::{CancellationId, SubjectId, Timestamp, fresh_uuid};
 use crate::{
     Account, Accounts, Participant,
     account::{case_of, stream_of},
-    accounts::to_record,
     contract,
     decide::{Decided, Draft, Told},
     given::ToStore,
     publish::{COORDINATOR, acknowledgement},
+    to_record::to_record,
     traits::undecodable,
 };
 
@@ -68,8 +68,9 @@ impl<P: Participant> Accounts<P> {
         let now = draft.now();
         let Decided { account, facts, replies } = draft.into_decided();
         let stream = stream_of(subject);
-        let to = to_record(&*self.participant, &stream, subject, &facts);
-        let mut decision = Decision { timers: to.timers, claims: to.claims, ..Decision::default() };
+        let to = to_record(&*self.participant, subject, &account.state, &facts);
+        let (timers, claims, listings) = (to.timers, to.claims, to.listings);
+        let mut decision = Decision { timers, claims, listings, ..Decision::default() };
         if !to.events.is_empty() {
             decision.events.push(StreamEvents {
                 stream,

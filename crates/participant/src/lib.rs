@@ -23,6 +23,7 @@ pub mod publish;
 mod request;
 mod runtime;
 pub mod timers;
+mod to_record;
 pub mod topics;
 mod traits;
 
@@ -34,4 +35,4 @@ pub use error::{AccountError, WriteError};
 pub use messaging::RunError;
 pub use request::{RequestClaim, Taken};
 pub use runtime::{Options, Runtime, StartError};
-pub use traits::{Assessed, Encoded, Participant, TimerWish};
+pub use traits::{Assessed, Encoded, ListWish, Participant, TimerWish};

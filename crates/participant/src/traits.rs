@@ -49,6 +49,17 @@ pub struct TimerWish {
     pub due: Option<Timestamp>,
 }
 
+/// The row that a subject has in a list of this service's, as an event sets or changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListWish {
+    /// Which list.
+    pub list: &'static str,
+    /// The state's name.
+    pub state: &'static str,
+    /// When it began; the first one stays.
+    pub since: Timestamp,
+}
+
 /// A service that must acknowledge cancellations. Every method is a plain function: no IO, no
 /// clock, no randomness; what changes outside comes in as an argument.
 pub trait Participant: Send + Sync + 'static {
@@ -86,6 +97,12 @@ pub trait Participant: Send + Sync + 'static {
     /// The timers that a fact sets, moves or clears.
     fn timers(&self, _event: &Self::Event) -> Vec<TimerWish> {
         Vec::new()
+    }
+
+    /// The row of a list that a fact sets or changes, given the state after all facts that are recorded
+    /// with it.
+    fn lists(&self, _state: &Self::State, _event: &Self::Event) -> Option<ListWish> {
+        None
     }
 
     /// What a timer that fell due makes happen; nothing when it no longer matters. Facts that set a

@@ -5,11 +5,11 @@ use proto::identity::v1::{
     BanSubjectRequest, BanSubjectResponse, CheckSignInRequest, CheckSignInResponse,
     CompleteVerificationRequest, CompleteVerificationResponse, DecideAppealRequest, DecideAppealResponse,
     EndGuardianRequest, EndGuardianResponse, GetAppealRequest, GetAppealResponse, LiftBanRequest,
-    LiftBanResponse, RecordGuardianConsentRequest, RecordGuardianConsentResponse, RecordGuardianRequest,
-    RecordGuardianResponse, RegisterSubjectRequest, RegisterSubjectResponse,
-    StartGuardianVerificationRequest, StartGuardianVerificationResponse, StartVerificationRequest,
-    StartVerificationResponse, VerificationLevel, WithdrawAppealRequest, WithdrawAppealResponse,
-    identity_service_server::IdentityService,
+    LiftBanResponse, ListAppealsRequest, ListAppealsResponse, RecordGuardianConsentRequest,
+    RecordGuardianConsentResponse, RecordGuardianRequest, RecordGuardianResponse, RegisterSubjectRequest,
+    RegisterSubjectResponse, StartGuardianVerificationRequest, StartGuardianVerificationResponse,
+    StartVerificationRequest, StartVerificationResponse, VerificationLevel, WithdrawAppealRequest,
+    WithdrawAppealResponse, identity_service_server::IdentityService,
 };
 use tonic::{Request, Response, Status};
 use types::Caller;
@@ -136,6 +136,17 @@ impl IdentityService for Api {
         let (_, request) = parts(request)?;
         let id = wire::standing::of_appeal("", &request.appeal_id).map_err(Error::from)?;
         Ok(Response::new(wire::standing::opened(self.app.opened(&id).await?)))
+    }
+
+    async fn list_appeals(
+        &self,
+        request: Request<ListAppealsRequest>,
+    ) -> Result<Response<ListAppealsResponse>, Status> {
+        let (_, request) = parts(request)?;
+        let wanted = wire::standing::appeals(&request).map_err(Error::from)?;
+        let (appeals, last) = self.app.appeals(wanted).await?;
+        let next_page_token = last.as_ref().map(wire::standing::page_token).unwrap_or_default();
+        Ok(Response::new(ListAppealsResponse { appeals, next_page_token }))
     }
 
     async fn withdraw_appeal(

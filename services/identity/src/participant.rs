@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use messaging::Unreadable;
-use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish};
+use participant::{Answer, Assessed, Case, Encoded, ListWish, Participant, Step, TimerWish};
 use policy::{Files, Packs};
 use proto::participant::v1::{Blocker, QuoteItem, QuoteItemKind, Waiting, WaitingOn};
 use types::{ParticipantName, Scope, Timestamp};
@@ -20,6 +20,12 @@ pub const NAME: &str = "identity";
 
 /// The timer of an appeal's decision.
 const APPEAL_TIMER: &str = "appeal";
+/// The list of who has appealed.
+pub(crate) const APPEALS: &str = "appeal";
+/// In it: a person has to decide.
+pub(crate) const UNDECIDED: &str = "UNDECIDED";
+/// In it: nobody has to any more.
+const ENDED: &str = "ENDED";
 /// The timer of the key of a week's contacts.
 const FORGET_TIMER: &str = "forget-contacts";
 
@@ -139,6 +145,19 @@ impl Participant for Identity {
             _ => return Vec::new(),
         };
         vec![TimerWish { kind: kind.into(), due }]
+    }
+
+    /// A subject has one row, since it has one undecided appeal at the most; the end of the account is
+    /// the end of it.
+    fn lists(&self, state: &State, event: &Event) -> Option<ListWish> {
+        match event {
+            Event::Standing(standing::Event::Appealed { .. } | standing::Event::AppealEnded { .. })
+            | Event::KeyDestructionIntended(_) => {}
+            _ => return None,
+        }
+        let since = state.standing.appeals.values().map(|appeal| appeal.made_at).min()?;
+        let decidable = state.key == Key::Stands && state.standing.undecided().is_some();
+        Some(ListWish { list: APPEALS, state: if decidable { UNDECIDED } else { ENDED }, since })
     }
 
     fn due(&self, state: &State, timer: &str, now: Timestamp) -> Vec<Event> {

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 use super::{Failure, Output, Servers, args, calls, client};
 use crate::{compose::Role, text};
 
-async fn service(servers: &Servers) -> Result<IdentityServiceClient<Channel>, Failure> {
+pub(super) async fn service(servers: &Servers) -> Result<IdentityServiceClient<Channel>, Failure> {
     Ok(IdentityServiceClient::new(client::connect(servers.of(Role::Identity)?).await?))
 }
 
@@ -57,14 +57,10 @@ async fn start(
         Some(subject) => subject,
         None => subject_of(servers, &cancellation_id).await?,
     };
-    let factor = match factor {
-        args::Factor::Email => pb::Factor::EmailCode,
-        args::Factor::Sms => pb::Factor::SmsCode,
-    };
     let request = pb::StartVerificationRequest {
         subject_id,
         cancellation_id,
-        factor: factor.into(),
+        factor: factor.to_proto().into(),
         ..pb::StartVerificationRequest::default()
     };
     let answer = service(servers).await?.start_verification(request).await?.into_inner();

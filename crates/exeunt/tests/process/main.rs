@@ -17,4 +17,5 @@ mod policy;
 mod roles;
 mod session;
 mod set;
+mod standing;
 mod starting;

@@ -1,5 +1,8 @@
 //! Whether a subject may sign in, and who decides on it.
 
+use event_store::Listed;
+use participant::AccountError;
+use proto::identity::v1 as pb;
 use types::{SubjectId, Timestamp, fresh_uuid};
 
 use super::{App, Asked, open_state};
@@ -97,6 +100,28 @@ impl App {
         let open = move || vault.open_sealed(owner.as_str(), &field, &sealed);
         let text = participant::aside(open).await??;
         Ok(Opened { subject, text: String::from_utf8_lossy(&text).into_owned(), appeal })
+    }
+
+    /// Appeals, and the row of the list that the page ended with when there are more.
+    pub(crate) async fn appeals(
+        &self,
+        wanted: wire::Listing,
+    ) -> Result<(Vec<pb::Appeal>, Option<Listed>), Error> {
+        let query = match wanted {
+            wire::Listing::Of(subject) => {
+                return Ok((wire::listed(&subject, &self.accounts.get(&subject).await?), None));
+            }
+            wire::Listing::Undecided(query) => query,
+        };
+        let page = self.accounts.store().list(&query).await.map_err(AccountError::from)?;
+        let mut appeals = Vec::new();
+        for row in &page.rows {
+            let Ok(subject) = SubjectId::parse(&row.owner) else { continue };
+            let listed = wire::listed(&subject, &self.accounts.get(&subject).await?);
+            let undecided = |appeal: &pb::Appeal| appeal.state() == pb::AppealState::Undecided;
+            appeals.extend(listed.into_iter().filter(undecided));
+        }
+        Ok((appeals, page.rows.into_iter().next_back().filter(|_| page.more)))
     }
 
     /// Takes an appeal back.

@@ -207,6 +207,57 @@ async fn an_appeal_is_decided_by_a_person_within_five_working_days() {
     service.stop().await;
 }
 
+async fn listed(service: &Running, request: pb::ListAppealsRequest) -> pb::ListAppealsResponse {
+    service.api.list_appeals(called(request)).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn whoever_decides_finds_the_appeals_that_are_undecided_and_a_subjects_all() {
+    let home = Home::new().await;
+    let service = home.run().await;
+    let mut made = Vec::new();
+    for minute in 0..3 {
+        let subject = service.register(registration("")).await.unwrap();
+        ban(&service, &subject, "SPAM").await.unwrap();
+        let at = Timestamp::parse("2026-11-21T09:00:00Z").unwrap();
+        home.stage.clock.set(at.plus(std::time::Duration::from_secs(60 * minute)));
+        made.push((subject.clone(), appeal(&service, &subject, "").await.unwrap().appeal_id));
+    }
+    let page = pb::ListAppealsRequest { page_size: 2, ..pb::ListAppealsRequest::default() };
+    let first = listed(&service, page.clone()).await;
+    let ids = |page: &pb::ListAppealsResponse| -> Vec<String> {
+        page.appeals.iter().map(|appeal| appeal.appeal_id.clone()).collect()
+    };
+    assert_eq!(ids(&first), [made[2].1.clone(), made[1].1.clone()]);
+    assert_eq!(
+        (first.appeals[0].state(), &*first.appeals[0].reason_code),
+        (pb::AppealState::Undecided, "SPAM")
+    );
+    let rest = pb::ListAppealsRequest { page_token: first.next_page_token, ..page.clone() };
+    let rest = listed(&service, rest).await;
+    assert_eq!((ids(&rest), rest.next_page_token.as_str()), (vec![made[0].1.clone()], ""));
+
+    // One is decided and made anew, one is decided, and of one the account ends.
+    decide(&service, &made[0].1, pb::AppealDecision::Uphold).await.unwrap();
+    let anew = appeal(&service, &made[0].0, "").await.unwrap().appeal_id;
+    decide(&service, &made[1].1, pb::AppealDecision::Lift).await.unwrap();
+    home.tell(&made[2].0, &WHOLE, InstructionKind::Execute, 1).await;
+    home.stage.answer(&service.accounts, &made[2].0, &can(), (1, 2)).await;
+    let left = listed(&service, pb::ListAppealsRequest::default()).await;
+    assert_eq!(ids(&left), [anew]);
+    for (place, expected) in [
+        (0, vec![pb::AppealState::Upheld, pb::AppealState::Undecided]),
+        (1, vec![pb::AppealState::Lifted]),
+        (2, vec![pb::AppealState::Moot]),
+    ] {
+        let subject_id = made[place].0.to_string();
+        let of_one = listed(&service, pb::ListAppealsRequest { subject_id, ..page.clone() }).await;
+        let states: Vec<_> = of_one.appeals.iter().map(pb::Appeal::state).collect();
+        assert_eq!(states, expected, "{place}");
+    }
+    service.stop().await;
+}
+
 #[tokio::test]
 async fn a_ban_is_lifted_by_an_operator_with_a_reason() {
     let home = Home::new().await;

@@ -1,16 +1,19 @@
 //! Requests about a subject's standing, and the answers.
 
+use event_store::{ListQuery, Listed, StreamId};
+use participant::{Account, stream_of};
 use proto::identity::v1 as pb;
 use service_kit::{BadRequest, Violations};
-use types::SubjectId;
+use types::{SubjectId, Timestamp};
 
 use crate::{
     address::Address,
     app::standing::{Opened, SignIn},
     domain::{
-        AppealId,
+        AppealId, Key, State,
         standing::{Cause, Decision, Outcome, Standing},
     },
+    participant::{APPEALS, UNDECIDED},
 };
 
 /// How long an actor's name may be, in characters.
@@ -21,6 +24,10 @@ const REASON_MAX: usize = 500;
 const TEXT_MAX: usize = 2_000;
 /// How long a code may be, in characters.
 const CODE_MAX: usize = 64;
+/// How many appeals a page has, when the request does not say so.
+const PAGE_DEFAULT: usize = 100;
+/// How many it has at the most.
+const PAGE_MAX: i32 = 1_000;
 
 /// Whom to ban, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +56,15 @@ pub struct Appeal {
     pub subject: SubjectId,
     /// What the subject says. Personal: it is sealed at once.
     pub text: String,
+}
+
+/// Which appeals are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listing {
+    /// All of this subject's.
+    Of(SubjectId),
+    /// Those of everybody that a person has to decide on.
+    Undecided(ListQuery),
 }
 
 /// A decision on an appeal.
@@ -110,6 +126,44 @@ pub fn of_appeal(request_id: &str, appeal_id: &str) -> Result<AppealId, BadReque
     v.optional_request_id("request_id", request_id);
     let id = v.id("appeal_id", appeal_id, AppealId::parse);
     v.finish(|| id)
+}
+
+/// Reads which appeals are asked for: whose, or a page of those that a person has to decide on.
+///
+/// # Errors
+/// [`BadRequest`] with every bad field.
+pub fn appeals(request: &pb::ListAppealsRequest) -> Result<Listing, BadRequest> {
+    let mut v = Violations::new();
+    let subject = &request.subject_id;
+    let subject = (!subject.is_empty()).then(|| v.subject_id("subject_id", subject));
+    let size = v.within_range("page_size", request.page_size, 0..=PAGE_MAX);
+    let token = &request.page_token;
+    let after = page_from(token);
+    v.check(token.is_empty() || after.is_some(), "page_token", "must come from the response before");
+    v.finish(|| {
+        if let Some(subject) = subject {
+            return Some(Listing::Of(subject?));
+        }
+        let limit = usize::try_from(size?).ok().filter(|size| *size > 0).unwrap_or(PAGE_DEFAULT);
+        Some(Listing::Undecided(ListQuery {
+            list: APPEALS.into(),
+            owner: None,
+            states: vec![UNDECIDED.into()],
+            after,
+            limit,
+        }))
+    })
+}
+
+fn page_from(token: &str) -> Option<(Timestamp, StreamId)> {
+    let (micros, stream) = token.split_once('.')?;
+    let subject = SubjectId::parse(stream).ok()?;
+    Some((Timestamp::from_micros(micros.parse().ok()?), stream_of(&subject)))
+}
+
+/// The token of the page after that row.
+pub(crate) fn page_token(last: &Listed) -> String {
+    format!("{}.{}", last.since.as_micros(), last.stream)
 }
 
 /// Reads a decision on an appeal.
@@ -179,16 +233,43 @@ pub(crate) fn sign_in(answer: SignIn) -> pb::CheckSignInResponse {
     }
 }
 
-/// An appeal, opened.
-pub(crate) fn opened(opened: Opened) -> pb::GetAppealResponse {
-    let Opened { subject, text, appeal } = opened;
-    let (state, cause) = match appeal.outcome {
+/// How an appeal stands, and who decided why.
+fn outcome(outcome: Option<Outcome>) -> (pb::AppealState, String, String) {
+    let (state, cause) = match outcome {
         None => (pb::AppealState::Undecided, None),
         Some(Outcome::Withdrawn) => (pb::AppealState::Withdrawn, None),
         Some(Outcome::Decided(Decision::Uphold, cause)) => (pb::AppealState::Upheld, Some(cause)),
         Some(Outcome::Decided(Decision::Lift, cause)) => (pb::AppealState::Lifted, Some(cause)),
     };
     let (actor, reason) = cause.map(|Cause { actor, reason }| (actor, reason)).unwrap_or_default();
+    (state, actor, reason)
+}
+
+/// The appeals of a subject, as they came, without what is said in them.
+pub(crate) fn listed(subject: &SubjectId, account: &Account<State>) -> Vec<pb::Appeal> {
+    let ends = account.closed.is_some() || account.state.key != Key::Stands;
+    let standing = &account.state.standing;
+    let one = |(id, appeal): (&AppealId, &crate::domain::standing::Appeal)| {
+        let (state, actor, reason) = outcome(appeal.outcome.clone());
+        let moot = ends && state == pb::AppealState::Undecided;
+        pb::Appeal {
+            appeal_id: id.to_string(),
+            subject_id: subject.to_string(),
+            state: if moot { pb::AppealState::Moot } else { state }.into(),
+            reason_code: standing.ban.clone().unwrap_or_default(),
+            appealed_at: Some(appeal.made_at.to_proto()),
+            due_at: Some(appeal.due.to_proto()),
+            actor,
+            reason,
+        }
+    };
+    standing.appeals.iter().map(one).collect()
+}
+
+/// An appeal, opened.
+pub(crate) fn opened(opened: Opened) -> pb::GetAppealResponse {
+    let Opened { subject, text, appeal } = opened;
+    let (state, actor, reason) = outcome(appeal.outcome);
     pb::GetAppealResponse {
         subject_id: subject.to_string(),
         state: state.into(),
@@ -248,6 +329,9 @@ mod tests {
         let nobody = pb::AllowReRegistrationRequest { contact, ..nothing };
         assert_eq!(wrong(allow(&nobody)), ["contact.address", "actor", "reason"]);
         assert_eq!(wrong(of_appeal("a b", "")), ["request_id", "appeal_id"]);
+        let (subject_id, page_token) = ("a b".into(), "7".into());
+        let list = pb::ListAppealsRequest { subject_id, page_size: -1, page_token };
+        assert_eq!(wrong(appeals(&list)), ["subject_id", "page_size", "page_token"]);
     }
 
     #[test]
