@@ -130,12 +130,16 @@ pub struct Terms {
     pub outstanding: Option<Money>,
     /// What comes with it, by name.
     pub benefits: Vec<String>,
+    /// What the subject could have instead for less, where we bill.
+    pub alternative: Option<Plan>,
 }
 
 impl Terms {
     /// About how many bytes a quote says of it: up to ten items, each with the plan's name.
     fn weight(&self) -> usize {
-        2_500 + 10 * self.plan.name.len() + self.benefits.iter().map(|name| name.len() + 2).sum::<usize>()
+        let offer = self.alternative.as_ref().map_or(0, |it| 300 + self.plan.name.len() + it.name.len());
+        let benefits = self.benefits.iter().map(|name| name.len() + 2).sum::<usize>();
+        2_500 + 10 * self.plan.name.len() + benefits + offer
     }
 }
 
@@ -173,6 +177,8 @@ pub struct Subscription {
     pub frozen_by: BTreeMap<CancellationId, Timestamp>,
     /// The pause that the subject took last.
     pub pause: Option<Pause>,
+    /// Since when the subject wants the alternative from the next period on.
+    pub downgraded_at: Option<Timestamp>,
 }
 
 /// Time in which the subject does not want to be charged, though they stay.
@@ -258,6 +264,15 @@ pub enum Command {
         id: SubscriptionId,
         /// Until when; one that is over ends a pause.
         until: Timestamp,
+        /// When.
+        now: Timestamp,
+    },
+    /// The subject wants the alternative from the next period on, or not after all.
+    Downgrade {
+        /// Of which.
+        id: SubscriptionId,
+        /// Whether they stay with what they have.
+        withdraw: bool,
         /// When.
         now: Timestamp,
     },
@@ -363,6 +378,19 @@ pub enum Event {
         period_end: Timestamp,
         /// When the charge after this one is due.
         next_charge_at: Option<Timestamp>,
+        /// What it is from here on; none where it is what it was.
+        plan: Option<Plan>,
+    },
+    /// The subject wants the alternative from the next period on, or not after all.
+    Downgraded {
+        /// Of which.
+        id: SubscriptionId,
+        /// When they said so.
+        at: Timestamp,
+        /// What it will be; none where they stay with what they have.
+        plan: Option<Plan>,
+        /// When the paid period ends.
+        effective_at: Option<Timestamp>,
     },
     /// The subject is not charged for a while.
     Paused {
@@ -398,12 +426,14 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
                 ended_by: None,
                 frozen_by: BTreeMap::new(),
                 pause: None,
+                downgraded_at: None,
             }))])
         }
         Command::Renew { id, period_end, next_charge_at, now } => {
             freezing::renew(state, id, period_end, next_charge_at, now)
         }
         Command::Pause { id, until, now } => freezing::pause(state, id, until, now),
+        Command::Downgrade { id, withdraw, now } => freezing::downgrade(state, id, withdraw, now),
         Command::RecordCharge { charge, then } => money(charges::record(state, charge, then)),
         Command::ApplyForRefund { id, subscription, reason, now, review_until } => {
             money(refunds::apply_for(state, id, subscription, reason, (now, review_until)))
@@ -463,6 +493,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         | Event::RenewalFrozen { id, .. }
         | Event::RenewalThawed { id, .. }
         | Event::Renewed { id, .. }
+        | Event::Downgraded { id, .. }
         | Event::Paused { id, .. } => {
             if let Some(subscription) = state.subscriptions.iter_mut().find(|it| it.id == *id) {
                 apply(subscription, event);
@@ -516,9 +547,17 @@ fn apply(subscription: &mut Subscription, event: &Event) {
         Event::RenewalThawed { cancellation, .. } => {
             subscription.frozen_by.remove(cancellation);
         }
-        Event::Renewed { period_end, next_charge_at, .. } => {
+        Event::Renewed { period_end, next_charge_at, plan, .. } => {
             subscription.terms.current_period_end = Some(*period_end);
             subscription.terms.next_charge_at = *next_charge_at;
+            if let Some(plan) = plan {
+                subscription.terms.plan = plan.clone();
+                subscription.terms.alternative = None;
+                subscription.downgraded_at = None;
+            }
+        }
+        Event::Downgraded { at, plan, .. } => {
+            subscription.downgraded_at = plan.as_ref().map(|_| *at);
         }
         Event::Paused { pause, .. } => subscription.pause = Some(*pause),
     }

@@ -23,6 +23,7 @@ impl Refuse for Rejection {
                 refuse(Code::FailedPrecondition, "RENEWAL_FROZEN").metadata("by", by.as_str())
             }
             Rejection::RenewalStopped(_) => refuse(Code::FailedPrecondition, "RENEWAL_STOPPED"),
+            Rejection::NoAlternative(_) => refuse(Code::FailedPrecondition, "NO_ALTERNATIVE"),
             Rejection::Paused { until, .. } => {
                 refuse(Code::FailedPrecondition, "SUBSCRIPTION_PAUSED").metadata("until", until.to_string())
             }

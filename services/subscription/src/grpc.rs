@@ -158,6 +158,26 @@ impl Calls for Api {
         Ok(Response::new(pb::PauseSubscriptionResponse { subscription }))
     }
 
+    async fn downgrade_subscription(
+        &self,
+        request: Request<pb::DowngradeSubscriptionRequest>,
+    ) -> Result<Response<pb::DowngradeSubscriptionResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let digest = self.digest("DowngradeSubscription", &request);
+        let asked = wire::downgrade_subscription(&request).map_err(Error::from)?;
+        let subject = self.accounts.subject_of(asked.id.as_str()).await.map_err(Error::from)?;
+        let write = Write { caller: &caller, request_id: &request.request_id, digest, subject: &subject };
+        let downgrade = |state: &State, now| {
+            let wire::DowngradeSubscription { id, withdraw } = asked.clone();
+            let reference = id.to_string();
+            Ok((decide(state, Command::Downgrade { id, withdraw, now })?, reference))
+        };
+        let written = self.accounts.write(write, downgrade).await.map_err(Error::from)?;
+        let subscription = shown(&written.account, &written.reference)?;
+        Ok(Response::new(pb::DowngradeSubscriptionResponse { subscription }))
+    }
+
     async fn record_charge(
         &self,
         request: Request<pb::RecordChargeRequest>,

@@ -6,29 +6,46 @@ use policy::{Offer, Packs};
 use proto::participant::v1::{QuoteItem, QuoteItemKind};
 use types::Scope;
 
-use crate::domain::{Billing, State, Status, Wanted};
+use crate::domain::{Billing, Plan, State, Status, Wanted};
 
-/// That renewals of our own billing could be paused instead, one item for each.
+/// The code of an offer to pause.
+const PAUSE: &str = "PAUSE_POSSIBLE";
+/// The code of an offer to go on for less.
+const DOWNGRADE: &str = "DOWNGRADE_POSSIBLE";
+
+/// That renewals of our own billing could be paused instead, or go on for less: an item for each. Whether
+/// the subject has chosen that already makes no difference, so that choosing it makes no other quote.
 #[must_use]
 pub fn items(packs: &Packs, case: &Case, state: &State, wanted: &Wanted) -> Vec<QuoteItem> {
     let pack = packs.of_region(&case.region);
-    let rules = pack.and_then(|pack| pack.scope(kind(&case.scope)));
-    if !rules.is_some_and(|rules| rules.offers.contains(&Offer::Pause)) {
-        return Vec::new();
-    }
+    let Some(rules) = pack.and_then(|pack| pack.scope(kind(&case.scope))) else { return Vec::new() };
+    let (pause, downgrade) = (rules.offers.contains(&Offer::Pause), rules.offers.contains(&Offer::Downgrade));
     let ours = wanted
         .in_scope(state)
         .map(|(it, _)| it)
         .filter(|it| it.terms.billing == Billing::Merchant && it.status == Status::Active);
-    ours.map(|it| QuoteItem {
-        kind: QuoteItemKind::Effect.into(),
-        code: "PAUSE_POSSIBLE".into(),
-        item_id: it.id.to_string(),
-        title: it.terms.plan.name.clone(),
-        text: "It could be paused instead, and nothing would be charged meanwhile.".into(),
-        ..QuoteItem::default()
+    ours.flat_map(|it| {
+        let paused = pause
+            .then(|| (PAUSE, "It could be paused instead, and nothing would be charged meanwhile.".into()));
+        let cheaper = it.terms.alternative.as_ref().filter(|_| downgrade).and_then(cheaper);
+        paused.into_iter().chain(cheaper.map(|text| (DOWNGRADE, text))).map(|(code, text)| QuoteItem {
+            kind: QuoteItemKind::Effect.into(),
+            code: code.into(),
+            item_id: it.id.to_string(),
+            title: it.terms.plan.name.clone(),
+            text,
+            ..QuoteItem::default()
+        })
     })
     .collect()
+}
+
+fn cheaper(plan: &Plan) -> Option<String> {
+    let tier = if plan.tier.is_empty() { String::new() } else { format!(" ({})", plan.tier) };
+    let (name, price) = (&plan.name, plan.price?);
+    Some(format!(
+        "It could go on as {name}{tier} for {price} a period instead, once the paid period is over."
+    ))
 }
 
 /// The kind of a scope, as packs name it.

@@ -120,6 +120,7 @@ impl Participant for Subscriptions {
             | Event::RenewalFrozen { .. }
             | Event::RenewalThawed { .. }
             | Event::Renewed { .. }
+            | Event::Downgraded { .. }
             | Event::Paused { .. } => Vec::new(),
         }
     }
@@ -143,6 +144,7 @@ impl Participant for Subscriptions {
             | Event::RenewalFrozen { .. }
             | Event::RenewalThawed { .. }
             | Event::Renewed { .. }
+            | Event::Downgraded { .. }
             | Event::Paused { .. }
             | Event::Money(_) => Vec::new(),
         }

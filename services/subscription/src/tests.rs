@@ -378,3 +378,55 @@ async fn b12_money_that_is_charged_after_completion_is_not_lost_with_the_account
     assert_eq!(reason(&play.record(pb::Billing::Merchant, "").await.unwrap_err()), "SUBJECT_CLOSED");
     play.end().await;
 }
+
+#[tokio::test]
+async fn whoever_takes_something_cheaper_while_they_leave_is_not_asked_again_and_leaves_in_time() {
+    let play = Play::begin().await;
+    let price = |minor_units| Some(proto::types::v1::Money { currency_code: "CNY".into(), minor_units });
+    let plan =
+        |name: &str, units| Some(pb::Plan { name: name.into(), price: price(units), ..pb::Plan::default() });
+    let request = pb::RecordSubscriptionRequest {
+        subject_id: play.subject.to_string(),
+        plan: plan("Video", 2_500),
+        alternative: plan("Video Basic", 900),
+        billing: pb::Billing::Merchant.into(),
+        current_period_end: Some(at(PERIOD_END).to_proto()),
+        will_renew: true,
+        ..pb::RecordSubscriptionRequest::default()
+    };
+    let wrong = pb::RecordSubscriptionRequest { alternative: plan("Video Plus", 2_500), ..request.clone() };
+    let refused = play.api.record_subscription(called(wrong)).await.unwrap_err();
+    let faults = refused.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(faults.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), ["alternative.price"]);
+    let recorded = play.api.record_subscription(called(request)).await.unwrap().into_inner();
+    let recorded = recorded.subscription.unwrap();
+    let item = Item {
+        kind: ItemKind::Subscription,
+        id: recorded.subscription_id.clone(),
+        action: Action::StopRenewal,
+    };
+    let (can, scope) = (CancellationId::parse("can_1").unwrap(), Scope::Selected(vec![item]));
+    play.stage.instruct(play.told(&can, InstructionKind::Assess, 1, &scope)).await;
+    let quote = play.stage.answer(&play.api.accounts, &play.subject, &can, (1, 1)).await;
+    let told = quote.assessment.clone().unwrap().items;
+    assert!(told.iter().any(|item| item.code == "DOWNGRADE_POSSIBLE"), "{told:?}");
+
+    let downgrade = pb::DowngradeSubscriptionRequest {
+        request_id: "d1".into(),
+        subscription_id: recorded.subscription_id.clone(),
+        withdraw: false,
+    };
+    for _ in 0..2 {
+        let taken = play.api.downgrade_subscription(called(downgrade.clone())).await.unwrap().into_inner();
+        assert_eq!(taken.subscription.unwrap().downgraded_at, Some(at(NOW).to_proto()));
+    }
+    // What was accepted before is still what there is, so that nothing is asked again.
+    let execute = play.told(&can, InstructionKind::Execute, 2, &scope);
+    play.stage.instruct_as_assessed(execute, &quote).await;
+    let done = play.stage.answer(&play.api.accounts, &play.subject, &can, (2, 1)).await;
+    assert_eq!(done.outcome(), Outcome::Done);
+    let left = play.get(&recorded.subscription_id).await.unwrap();
+    assert_eq!(left.status(), pb::SubscriptionStatus::WillNotRenew);
+    assert_eq!(left.access_ends_at, Some(at(PERIOD_END).to_proto()));
+    play.end().await;
+}

@@ -17,8 +17,9 @@ pub use refund_requests::{
 };
 pub use refunds::{destination_from, reason_from, recorded_charge, refund};
 pub use requests::{
-    PauseSubscription, RecordProviderState, RecordSubscription, RenewSubscription, pause_subscription,
-    record_provider_state, record_subscription, renew_subscription, subject_id, subscription_id,
+    DowngradeSubscription, PauseSubscription, RecordProviderState, RecordSubscription, RenewSubscription,
+    downgrade_subscription, pause_subscription, record_provider_state, record_subscription,
+    renew_subscription, subject_id, subscription_id,
 };
 use types::{CancellationId, Money, SubjectId, Timestamp};
 
@@ -31,17 +32,11 @@ use crate::domain::{
 pub fn subscription(it: &Subscription) -> pb::Subscription {
     let instant = |at: Option<Timestamp>| at.map(Timestamp::to_proto);
     let terms = &it.terms;
-    let plan = &terms.plan;
     pb::Subscription {
         subscription_id: it.id.to_string(),
         subject_id: it.subject.to_string(),
         status: status(it.status).into(),
-        plan: Some(pb::Plan {
-            name: plan.name.clone(),
-            tier: plan.tier.clone(),
-            price: plan.price.map(money),
-            link: plan.link.clone(),
-        }),
+        plan: Some(plan_to(&terms.plan)),
         billing: billing(terms.billing).into(),
         provider_ref: terms.provider.as_ref().map(provider_ref),
         started_at: instant(terms.started_at),
@@ -55,7 +50,23 @@ pub fn subscription(it: &Subscription) -> pb::Subscription {
         access_ends_at: instant(it.access_ends_at),
         frozen_by: it.frozen_by.keys().map(ToString::to_string).collect(),
         paused_until: it.pause.map(|pause| pause.until.to_proto()),
+        alternative: terms.alternative.as_ref().map(plan_to),
+        downgraded_at: instant(it.downgraded_at),
     }
+}
+
+fn plan_to(plan: &Plan) -> pb::Plan {
+    pb::Plan {
+        name: plan.name.clone(),
+        tier: plan.tier.clone(),
+        price: plan.price.map(money),
+        link: plan.link.clone(),
+    }
+}
+
+fn plan_from(told: pb::Plan) -> Plan {
+    let price = told.price.as_ref().and_then(money_from);
+    Plan { name: told.name, tier: told.tier, price, link: told.link }
 }
 
 fn status(status: Status) -> pb::SubscriptionStatus {
@@ -189,11 +200,20 @@ pub fn encode(event: &Event) -> Encoded {
             cancellation_id: cancellation.to_string(),
             thawed_at: Some(at.to_proto()),
         }),
-        Event::Renewed { id, at, period_end, next_charge_at } => Encoded::of(&pb::SubscriptionRenewed {
+        Event::Renewed { id, at, period_end, next_charge_at, plan } => {
+            Encoded::of(&pb::SubscriptionRenewed {
+                subscription_id: id.to_string(),
+                renewed_at: Some(at.to_proto()),
+                current_period_end: Some(period_end.to_proto()),
+                next_charge_at: next_charge_at.map(Timestamp::to_proto),
+                plan: plan.as_ref().map(plan_to),
+            })
+        }
+        Event::Downgraded { id, at, plan, effective_at } => Encoded::of(&pb::SubscriptionDowngraded {
             subscription_id: id.to_string(),
-            renewed_at: Some(at.to_proto()),
-            current_period_end: Some(period_end.to_proto()),
-            next_charge_at: next_charge_at.map(Timestamp::to_proto),
+            downgraded_at: Some(at.to_proto()),
+            plan: plan.as_ref().map(plan_to),
+            effective_at: effective_at.map(Timestamp::to_proto),
         }),
         Event::Paused { id, pause } => Encoded::of(&pb::SubscriptionPaused {
             subscription_id: id.to_string(),
@@ -228,6 +248,8 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
         renewal_thawed(message(kind, payload)?)
     } else if kind == pb::SubscriptionRenewed::full_name() {
         renewed(message(kind, payload)?)
+    } else if kind == pb::SubscriptionDowngraded::full_name() {
+        downgraded(message(kind, payload)?)
     } else if kind == pb::SubscriptionPaused::full_name() {
         paused(message(kind, payload)?)
     } else {
@@ -287,6 +309,16 @@ fn renewed(told: pb::SubscriptionRenewed) -> Option<Event> {
         at: instant(told.renewed_at.as_ref())?,
         period_end: instant(told.current_period_end.as_ref())?,
         next_charge_at: instant(told.next_charge_at.as_ref()),
+        plan: told.plan.map(plan_from),
+    })
+}
+
+fn downgraded(told: pb::SubscriptionDowngraded) -> Option<Event> {
+    Some(Event::Downgraded {
+        id: SubscriptionId::parse(&told.subscription_id).ok()?,
+        at: instant(told.downgraded_at.as_ref())?,
+        plan: told.plan.map(plan_from),
+        effective_at: instant(told.effective_at.as_ref()),
     })
 }
 
@@ -313,9 +345,8 @@ fn subscription_from(it: pb::Subscription) -> Option<Subscription> {
         pb::SubscriptionStatus::Ended => Status::Ended,
     };
     let billing = billing_from(it.billing())?;
-    let plan = it.plan?;
     let terms = Terms {
-        plan: Plan { name: plan.name, tier: plan.tier, price: amount(plan.price.as_ref()), link: plan.link },
+        plan: plan_from(it.plan?),
         billing,
         provider: it.provider_ref.and_then(|told| told.provider).map(provider_ref_from),
         started_at: instant(it.started_at.as_ref()),
@@ -325,6 +356,7 @@ fn subscription_from(it: pb::Subscription) -> Option<Subscription> {
         early_termination_fee: amount(it.early_termination_fee.as_ref()),
         outstanding: amount(it.outstanding_amount.as_ref()),
         benefits: it.benefits,
+        alternative: it.alternative.map(plan_from),
     };
     Some(Subscription {
         id: SubscriptionId::parse(&it.subscription_id).ok()?,
@@ -337,6 +369,7 @@ fn subscription_from(it: pb::Subscription) -> Option<Subscription> {
         ended_by: None,
         frozen_by: BTreeMap::new(),
         pause: None,
+        downgraded_at: None,
     })
 }
 
@@ -370,6 +403,7 @@ mod tests {
                 early_termination_fee: cny(1),
                 outstanding: cny(0),
                 benefits: vec!["Ad-free".into()],
+                alternative: Some(basic()),
             },
             status: Status::WillNotRenew,
             will_not_renew_at: Some(at(5)),
@@ -378,7 +412,14 @@ mod tests {
             ended_by: None,
             frozen_by: BTreeMap::new(),
             pause: None,
+            downgraded_at: None,
         }
+    }
+
+    fn basic() -> Plan {
+        let price = proto::types::v1::Money { currency_code: "CNY".into(), minor_units: 900 };
+        let (name, tier, link) = ("Video".into(), "Basic".into(), "https://video.example/basic".into());
+        Plan { name, tier, price: money_from(&price), link }
     }
 
     #[test]
@@ -401,8 +442,22 @@ mod tests {
             Event::RenewalFrozen { id: id.clone(), cancellation: cancellation.clone(), at: at(12) },
             Event::RenewalThawed { id: id.clone(), cancellation, at: at(13) },
             Event::Paused { id: id.clone(), pause: Pause { since: at(19), until: at(20) } },
-            Event::Renewed { id: id.clone(), at: at(14), period_end: at(15), next_charge_at: None },
-            Event::Renewed { id: id.clone(), at: at(16), period_end: at(17), next_charge_at: Some(at(18)) },
+            Event::Renewed {
+                id: id.clone(),
+                at: at(14),
+                period_end: at(15),
+                next_charge_at: None,
+                plan: Some(basic()),
+            },
+            Event::Renewed {
+                id: id.clone(),
+                at: at(16),
+                period_end: at(17),
+                next_charge_at: Some(at(18)),
+                plan: None,
+            },
+            Event::Downgraded { id: id.clone(), at: at(19), plan: Some(basic()), effective_at: Some(at(20)) },
+            Event::Downgraded { id: id.clone(), at: at(19), plan: None, effective_at: None },
         ]);
         for event in events {
             let Encoded { kind, schema, payload } = encode(&event);

@@ -1,5 +1,5 @@
-//! Renewals that a cancellation suspends while it can still be taken back, those that the subject pauses,
-//! and those that go on.
+//! Renewals that a cancellation suspends while it can still be taken back, those that the subject pauses
+//! or wants for less, and those that go on.
 //!
 //! Only our own billing can be suspended: no store and no carrier lets anybody else stand between it
 //! and its next charge.
@@ -95,7 +95,28 @@ pub(super) fn renew(
     if let Some(until) = subscription.terms.current_period_end.filter(|until| period_end <= *until) {
         return Err(Rejection::PeriodPaid { id, until });
     }
-    Ok(vec![Event::Renewed { id, at: now, period_end, next_charge_at }])
+    let plan = subscription.terms.alternative.clone().filter(|_| subscription.downgraded_at.is_some());
+    Ok(vec![Event::Renewed { id, at: now, period_end, next_charge_at, plan }])
+}
+
+/// Takes the wish of the subject for the cheaper alternative, or that they stay with what they have. It
+/// begins with the next period, so that nothing that is paid changes, and nothing of what a cancellation
+/// does.
+pub(super) fn downgrade(
+    state: &State,
+    id: SubscriptionId,
+    withdraw: bool,
+    now: Timestamp,
+) -> Result<Vec<Event>, Rejection> {
+    let subscription = ours_that_renews(state, &id)?;
+    if subscription.downgraded_at.is_none() == withdraw {
+        return Ok(vec![]);
+    }
+    let plan = subscription.terms.alternative.clone().filter(|_| !withdraw);
+    if plan.is_none() && !withdraw {
+        return Err(Rejection::NoAlternative(id));
+    }
+    Ok(vec![Event::Downgraded { id, at: now, plan, effective_at: subscription.terms.current_period_end }])
 }
 
 /// Takes a pause of the subject's, or its end. Whoever pauses can leave all the same: a pause changes

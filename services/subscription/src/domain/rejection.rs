@@ -38,6 +38,9 @@ pub enum Rejection {
     /// No further charge is made for it.
     #[error("the renewal of subscription {0} is stopped: it must not be charged for")]
     RenewalStopped(SubscriptionId),
+    /// There is nothing cheaper to go on with.
+    #[error("subscription {0} has no cheaper alternative")]
+    NoAlternative(SubscriptionId),
     /// The subject paused it.
     #[error("subscription {id} is paused until {until}: it must not be charged for")]
     Paused {

@@ -1,5 +1,7 @@
 //! Given what happened, when something is asked, then what follows.
 
+mod cheaper;
+
 use super::*;
 
 const START: &str = "2026-11-01T00:00:00Z";
@@ -36,6 +38,7 @@ fn terms(billing: Billing) -> Terms {
         early_termination_fee: None,
         outstanding: None,
         benefits: Vec::new(),
+        alternative: None,
     }
 }
 
@@ -285,6 +288,7 @@ fn fees_debts_and_benefits_are_told() {
         early_termination_fee: Some(cny(9_900)),
         outstanding: Some(cny(100)),
         benefits: vec!["Ad-free".into()],
+        alternative: None,
         ..terms(Billing::Merchant)
     };
     let fee = Consequence::EarlyTerminationFee { fee: cny(9_900), term_end: at("2027-11-01T00:00:00Z") };

@@ -1,5 +1,7 @@
 //! The answers, without a store.
 
+mod cheaper;
+
 use proto::participant::v1::{QuoteItem, QuoteItemKind, Waiting, WaitingOn};
 use testkit::conformance::{self, Scenario};
 use types::{CancellationId, Edition, Money, SubjectId};
@@ -34,6 +36,7 @@ fn record(state: State, id: &str, billing: Billing) -> State {
         early_termination_fee: Some(cny(9_900)),
         outstanding: Some(cny(100)),
         benefits: vec!["Ad-free".into(), "4K".into()],
+        alternative: None,
     };
     let command = Command::Record {
         id: SubscriptionId::parse(id).unwrap(),

@@ -41,6 +41,7 @@ fn with(state: State, billing: Billing) -> State {
         early_termination_fee: None,
         outstanding: None,
         benefits: Vec::new(),
+        alternative: None,
     };
     let (subject, terms) = (SubjectId::parse("sbj_1").unwrap(), Box::new(terms));
     let command = Command::Record { id: sub(billing), subject, terms, will_renew: true, now: at(NOW) };

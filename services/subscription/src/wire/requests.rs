@@ -40,6 +40,16 @@ pub fn record_subscription(
     let plan = v.required("plan", request.plan.as_ref());
     let plan = plan.and_then(|told| v.within("plan", |v| plan_of(v, told)));
     let billing = v.enumeration::<pb::Billing>("billing", request.billing).and_then(billing_from);
+    let alternative = request.alternative.as_ref().map(|told| v.within("alternative", |v| plan_of(v, told)));
+    if let Some(offer) = &alternative {
+        v.check(
+            billing.is_none_or(|it| it == Billing::Merchant),
+            "alternative",
+            "must be absent unless billing is MERCHANT",
+        );
+        let less = offer.as_ref().zip(plan.as_ref()).is_none_or(|(less, plan)| is_cheaper(less, plan));
+        v.check(less, "alternative.price", "must be lower than the plan's, in its currency");
+    }
     let provider = provider_of(&mut v, billing, request.provider_ref.as_ref());
     let times = times_of(&mut v, request);
     let fee = money_of(&mut v, "early_termination_fee", request.early_termination_fee.as_ref());
@@ -62,6 +72,10 @@ pub fn record_subscription(
             early_termination_fee: fee?,
             outstanding: outstanding?,
             benefits: benefits?,
+            alternative: match alternative {
+                Some(alternative) => Some(alternative?),
+                None => None,
+            },
         };
         Some(RecordSubscription { subject: subject?, terms, will_renew: request.will_renew })
     })
@@ -74,6 +88,12 @@ fn plan_of(v: &mut Violations, plan: &pb::Plan) -> Option<Plan> {
     let link = text_of(v, "link", &plan.link, LINK_LENGTH_MAX);
     v.check(plan.link.is_empty() || plan.link.starts_with("https://"), "link", "must begin with https://");
     Some(Plan { name: name?, tier: tier?, price: price?, link: link? })
+}
+
+fn is_cheaper(less: &Plan, plan: &Plan) -> bool {
+    let prices = less.price.zip(plan.price);
+    prices
+        .is_some_and(|(less, price)| less.currency == price.currency && less.minor_units < price.minor_units)
 }
 
 fn text_of(v: &mut Violations, field: &str, text: &str, max: usize) -> Option<String> {
@@ -251,6 +271,28 @@ pub fn pause_subscription(request: &pb::PauseSubscriptionRequest) -> Result<Paus
     v.finish(|| Some(PauseSubscription { id: id?, until: until? }))
 }
 
+/// A wish for the cheaper alternative, or that there is none any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DowngradeSubscription {
+    /// Of which.
+    pub id: SubscriptionId,
+    /// Whether the subject stays with what they have.
+    pub withdraw: bool,
+}
+
+/// Reads the request.
+///
+/// # Errors
+/// [`BadRequest`] with every field that is wrong.
+pub fn downgrade_subscription(
+    request: &pb::DowngradeSubscriptionRequest,
+) -> Result<DowngradeSubscription, BadRequest> {
+    let mut v = Violations::new();
+    v.optional_request_id("request_id", &request.request_id);
+    let id = v.id("subscription_id", &request.subscription_id, SubscriptionId::parse);
+    v.finish(|| Some(DowngradeSubscription { id: id?, withdraw: request.withdraw }))
+}
+
 /// Reads a subscription's id.
 ///
 /// # Errors
@@ -303,6 +345,7 @@ mod tests {
             early_termination_fee: cny(100),
             outstanding_amount: cny(0),
             benefits: vec!["Ad-free".into()],
+            alternative: None,
         }
     }
 
@@ -427,6 +470,8 @@ mod tests {
         assert_eq!(faults(empty), ["subscription_id", "current_period_end"]);
         let empty = pause_subscription(&pb::PauseSubscriptionRequest::default());
         assert_eq!(faults(empty), ["subscription_id", "paused_until"]);
+        let empty = downgrade_subscription(&pb::DowngradeSubscriptionRequest::default());
+        assert_eq!(faults(empty), ["subscription_id"]);
     }
 
     #[test]

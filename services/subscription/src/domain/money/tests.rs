@@ -49,6 +49,7 @@ fn record(text: &str, billing: Billing) -> Command {
         early_termination_fee: None,
         outstanding: None,
         benefits: Vec::new(),
+        alternative: None,
     };
     let (subject, terms) = (SubjectId::parse("sbj_1").unwrap(), Box::new(terms));
     Command::Record { id: sub(text), subject, terms, will_renew: true, now: at(NOW) }
