@@ -319,6 +319,13 @@ impl OperationsService for Operations {
         self.cases()?.extend_clock(request).await
     }
 
+    async fn record_extension_notice(
+        &self,
+        request: Request<pb::RecordExtensionNoticeRequest>,
+    ) -> Result<Response<pb::RecordExtensionNoticeResponse>, Status> {
+        self.cases()?.record_extension_notice(request).await
+    }
+
     async fn start_bulk_retry(
         &self,
         request: Request<pb::StartBulkRetryRequest>,

@@ -23,7 +23,7 @@ pub use decide::{Rejection, decide};
 pub use evolve::evolve;
 pub use operate::{Action, Attestation, Operation, Words};
 pub use state::{Case, Entry, Phase, Progress, State, Want};
-pub use terms::{CaseClock, Difference, DifferenceKind, DriftLimits, Terms};
+pub use terms::{CaseClock, Difference, DifferenceKind, DriftLimits, Extension, Terms};
 use types::{CancellationId, Edition, ParticipantName, Scope, SubjectId, Timestamp};
 
 /// A SHA-256.
@@ -313,11 +313,20 @@ pub enum Event {
     },
     /// An operator did something: who, and why. What it led to follows.
     Operated(Arc<Operation>),
-    /// The clock of the whole runs longer.
+    /// The clock of the whole is to run longer, once the subject has been told.
     Extended {
         /// By when, without the time in which it stood still.
         due: Timestamp,
+        /// When they were, where a release before this one let it run longer at once.
+        told_at: Option<Timestamp>,
         /// When.
+        at: Timestamp,
+    },
+    /// The subject has been told of that: from here on it does.
+    ExtensionNoticed {
+        /// When they were told.
+        told_at: Timestamp,
+        /// When that was recorded.
         at: Timestamp,
     },
     /// A participant's work was done outside.

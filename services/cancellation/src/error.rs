@@ -154,6 +154,7 @@ fn rejected(rejection: &Rejection, message: String) -> Refusal {
         Rejection::NotAwaited(_) => (Code::FailedPrecondition, "NOT_AWAITED"),
         Rejection::NotExtendable => (Code::FailedPrecondition, "NOT_EXTENDABLE"),
         Rejection::ExtensionTooLate => (Code::FailedPrecondition, "EXTENSION_TOO_LATE"),
+        Rejection::NotExtended => (Code::FailedPrecondition, "NOT_EXTENDED"),
         Rejection::NotLate(_) => (Code::FailedPrecondition, "NOT_LATE"),
         Rejection::ExecutionStarted => (Code::FailedPrecondition, "EXECUTION_STARTED"),
         Rejection::CoolingOff => (Code::FailedPrecondition, "COOLING_OFF"),

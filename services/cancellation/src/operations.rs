@@ -184,6 +184,26 @@ impl CaseOperations {
         Ok(Response::new(pb::ExtendClockResponse { cancellation }))
     }
 
+    /// Says that the subject was told of that.
+    ///
+    /// # Errors
+    /// [`Status`].
+    pub async fn record_extension_notice(
+        &self,
+        request: Request<pb::RecordExtensionNoticeRequest>,
+    ) -> Result<Response<pb::RecordExtensionNoticeResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let pb::RecordExtensionNoticeRequest { request_id, cancellation_id, told_at, reason } = &message;
+        let now = self.0.shell.clock.now();
+        let wanted = wanted((request_id, cancellation_id, reason), |v| {
+            Some(Action::Notice { told_at: v.past("told_at", told_at.as_ref(), now)? })
+        });
+        let wanted = wanted.map_err(Error::from)?;
+        let cancellation = Some(self.operate(&caller, ("RecordExtensionNotice", &message), wanted).await?);
+        Ok(Response::new(pb::RecordExtensionNoticeResponse { cancellation }))
+    }
+
     /// Begins a bulk retry.
     ///
     /// # Errors

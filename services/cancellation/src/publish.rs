@@ -29,6 +29,7 @@ fn is_public(kind: &str) -> bool {
         pb::AttentionCleared::NAME,
         pb::Overdue::NAME,
         pb::ClockExtended::NAME,
+        pb::ExtensionNoticed::NAME,
         pb::Revoking::NAME,
         pb::Revoked::NAME,
         pb::Rejected::NAME,
@@ -104,6 +105,7 @@ mod tests {
             Encoded::of(&pb::AttentionCleared::default()),
             Encoded::of(&pb::ReceiptAmended::default()),
             Encoded::of(&pb::ClockExtended::default()),
+            Encoded::of(&pb::ExtensionNoticed::default()),
         ] {
             let told = told(public);
             assert_eq!(told.len(), 1);

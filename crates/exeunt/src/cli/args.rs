@@ -15,7 +15,7 @@ pub use log::{
 };
 pub use operating::{
     AttentionAssign, AttentionCommand, AttentionList, Attest, BulkRetryCancel, BulkRetryCommand,
-    BulkRetryStart, BulkRetryStatus, Extend, Retry,
+    BulkRetryStart, BulkRetryStatus, Extend, ExtensionTold, Retry,
 };
 
 use super::{Format, Server, conformance::Conformance, hold, item, policy};
@@ -143,8 +143,10 @@ pub enum Command {
     Retry(Retry),
     /// Say that a participant's work was done outside
     Attest(Attest),
-    /// Have the clock of a cancellation run as long as its rule allows, once
+    /// Have the clock of a cancellation run as long as its rule allows, once the subject has been told
     Extend(Extend),
+    /// Say when the subject was told that the clock runs longer
+    ExtensionTold(ExtensionTold),
     /// Have many participants execute once more, so slowly that none is flooded
     BulkRetry {
         /// What to do with it

@@ -94,6 +94,29 @@ pub async fn extend(servers: &Servers, flags: args::Extend, output: &Output) -> 
     };
     let answer = service(servers).await?.extend_clock(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    let one = answer.cancellation.unwrap_or_default();
+    let by = text::moment(one.extension.unwrap_or_default().notice_by.as_ref());
+    let id = one.cancellation_id;
+    output.aside(&format!(
+        "it counts once the subject has been told, by {by}: exeunt extension-told {id} --reason <how>"
+    ));
+    Ok(())
+}
+
+pub async fn extension_told(
+    servers: &Servers,
+    flags: args::ExtensionTold,
+    output: &Output,
+) -> Result<(), Failure> {
+    let told_at = flags.at.unwrap_or_else(|| types::Clock::now(&types::SystemClock));
+    let request = pb::RecordExtensionNoticeRequest {
+        request_id: flags.request_id,
+        cancellation_id: flags.cancellation_id,
+        told_at: Some(told_at.to_proto()),
+        reason: flags.reason,
+    };
+    let answer = service(servers).await?.record_extension_notice(request).await?.into_inner();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub fn cancellation(of: &pb::Cancellation) -> String {
         ("revocable until", moment(undo_until(of))),
         ("executed from", moment(of.cooling_off_until.as_ref())),
         ("due by", day(of.due_at.as_ref())),
+        ("extension", of.extension.as_ref().map(extension).unwrap_or_default()),
         ("rules", of.terms.as_ref().map(rules).unwrap_or_default()),
         ("ended", moment(of.ended_at.as_ref())),
     ];
@@ -44,6 +45,18 @@ pub fn cancellation(of: &pb::Cancellation) -> String {
 /// The pack that it stands under.
 fn rules(of: &pb::Terms) -> String {
     format!("{}, version {}", of.pack, of.version)
+}
+
+/// Whether the clock runs longer, or what that depends on.
+fn extension(of: &pb::Extension) -> String {
+    match &of.told_at {
+        Some(told_at) => format!("told {}", moment(Some(told_at))),
+        None => format!(
+            "until {}, if the subject is told by {}",
+            day(of.due_at.as_ref()),
+            moment(of.notice_by.as_ref())
+        ),
+    }
 }
 
 /// In what the facts differ from those accepted before.

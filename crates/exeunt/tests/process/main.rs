@@ -9,6 +9,7 @@
 mod answers;
 mod command_line;
 mod cooling;
+mod extension;
 mod harness;
 mod hold;
 mod operating;

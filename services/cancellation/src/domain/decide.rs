@@ -66,9 +66,12 @@ pub enum Rejection {
     /// Its clock has no extension, or has had it.
     #[error("its clock has no extension, or has had it")]
     NotExtendable,
-    /// The subject cannot be told of an extension in time any more.
+    /// The subject cannot be told of an extension in time any more, or was told too late.
     #[error("it is too late to tell the subject of an extension")]
     ExtensionTooLate,
+    /// There is no extension of which the subject could have been told.
+    #[error("its clock was not extended")]
+    NotExtended,
     /// Too late to revoke, or to assess again.
     #[error("execution has started")]
     ExecutionStarted,

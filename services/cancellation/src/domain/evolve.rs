@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use types::ParticipantName;
 
 use super::{
-    Answer, Attestation, Event, Kind, Outcome, attention,
+    Answer, Attestation, Event, Extension, Kind, Outcome, attention,
     state::{Case, Confirmation, Phase, Progress, RECEIPT_VERSIONS_MAX, State},
 };
 
@@ -30,7 +30,7 @@ pub fn evolve(state: State, event: Event) -> State {
             receipts: Vec::new(),
             amendment_due: false,
             attention: Vec::new(),
-            extended: false,
+            extension: None,
             ended_at: None,
             closed_by: None,
             request,
@@ -48,6 +48,7 @@ pub fn evolve(state: State, event: Event) -> State {
             | Event::Drifted { .. }
             | Event::Operated(_)
             | Event::Extended { .. }
+            | Event::ExtensionNoticed { .. }
             | Event::Attested(_)
             | Event::AttentionRaised(_)
             | Event::AttentionCleared { .. }
@@ -100,7 +101,12 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
             case.ended_at = Some(at);
         }
         Event::Operated(_) => {}
-        Event::Extended { due: _, at: _ } => case.extended = true,
+        Event::Extended { due: _, told_at, at } => case.extension = Some(Extension { at, told_at }),
+        Event::ExtensionNoticed { told_at, at: _ } => {
+            if let Some(extension) = &mut case.extension {
+                extension.told_at = Some(told_at);
+            }
+        }
         Event::Attested(attestation) => attested(&mut case, attestation),
         Event::AttentionRaised(raised) => attention::raise(&mut case, raised),
         Event::AttentionCleared { cause, participant, at: _ } => {

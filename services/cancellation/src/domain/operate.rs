@@ -7,7 +7,7 @@ use types::{ParticipantName, Timestamp};
 
 use super::{
     Attention, Cause, Event, Kind, Level, Outcome, Rejection,
-    attention::find,
+    attention::{find, settle},
     decide::{follow, next_round, reassess},
     evolve,
     state::{Case, Phase, Progress},
@@ -71,6 +71,11 @@ pub enum Action {
     },
     /// Have the clock of the whole run as long as its rule allows, once.
     Extend,
+    /// Say that the subject was told of that.
+    Notice {
+        /// When they were told.
+        told_at: Timestamp,
+    },
 }
 
 /// That a participant's work was done outside, and by whom that was attested. Why is in the record of the deed.
@@ -95,7 +100,8 @@ pub(super) fn operate(case: &Case, operation: Operation) -> Result<Vec<Event>, R
         Action::Reassess => reassess(case)?,
         Action::Retry { participant } => retry(case, participant)?,
         Action::Attest { participant, evidence } => attest(case, participant, evidence, &operation)?,
-        Action::Extend => extend(case, operation.at)?,
+        Action::Extend => extend(case, &operation)?,
+        Action::Notice { told_at } => notice(case, *told_at, operation.at)?,
     };
     if !effects.is_empty() {
         effects.insert(0, Event::Operated(Arc::new(operation)));
@@ -170,19 +176,38 @@ fn attest(
     Ok(events)
 }
 
-/// The rule's own extension, while there is time to tell the subject of it.
-fn extend(case: &Case, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+/// The rule's own extension, while there is time to tell the subject of it. Before they are told the
+/// clock stays as it is, so that nobody overlooks it when they are not.
+fn extend(case: &Case, operation: &Operation) -> Result<Vec<Event>, Rejection> {
     if case.phase.is_ended() {
         return Err(Rejection::Ended);
     }
-    let clock = case.request.terms.clock.as_ref().filter(|_| !case.extended);
-    let (Some(due), notice_by) = clock.map_or((None, None), |clock| (clock.extended, clock.notice_by)) else {
-        return Err(Rejection::NotExtendable);
-    };
-    match notice_by {
-        Some(by) if by < at => Err(Rejection::ExtensionTooLate),
-        _ => Ok(vec![Event::Extended { due, at }]),
+    let clock = case.request.terms.clock.as_ref().filter(|_| case.extension.is_none());
+    let due = clock.and_then(|clock| clock.extended).ok_or(Rejection::NotExtendable)?;
+    in_time(case, operation.at)?;
+    Ok(vec![Event::Extended { due, told_at: None, at: operation.at }])
+}
+
+/// That the subject was told of it. What they were told first is what counts.
+fn notice(case: &Case, told_at: Timestamp, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+    let extension = case.extension.as_ref().ok_or(Rejection::NotExtended)?;
+    if extension.told_at.is_some() {
+        return Ok(Vec::new());
     }
+    if case.phase.is_ended() {
+        return Err(Rejection::Ended);
+    }
+    in_time(case, told_at)?;
+    let noticed = Event::ExtensionNoticed { told_at, at };
+    let after = evolve(Some(Box::new(case.clone())), noticed.clone());
+    let settled = after.map(|after| settle(&after, at)).unwrap_or_default();
+    Ok(std::iter::once(noticed).chain(settled).collect())
+}
+
+/// Whether the subject is told of an extension in time when they are told then.
+fn in_time(case: &Case, told_at: Timestamp) -> Result<(), Rejection> {
+    let late = case.notice_by().is_some_and(|by| by < told_at);
+    if late { Err(Rejection::ExtensionTooLate) } else { Ok(()) }
 }
 
 /// A participant whose end is missing: it was told to execute, has taken its success back or takes it back

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use types::{CancellationId, ItemKind, ParticipantName, Timestamp};
 
-use super::{Answer, Attention, Attestation, Difference, Digest, Kind, Outcome, Request, attention};
+use super::{
+    Answer, Attention, Attestation, CaseClock, Difference, Digest, Extension, Kind, Outcome, Request,
+    attention,
+};
 
 /// How many versions of a receipt are sealed because of what participants say afterwards. One that goes on
 /// saying now this and now that is a person's to look at, and what it said last is told without a receipt.
@@ -195,8 +198,8 @@ pub struct Case {
     pub receipts: Vec<String>,
     /// Whether a participant has said something since that the newest version does not have.
     pub amendment_due: bool,
-    /// Whether its clock runs as long as its rule allows.
-    pub extended: bool,
+    /// That its clock is to run as long as its rule allows.
+    pub extension: Option<Extension>,
     /// What waits for a person.
     pub attention: Vec<Attention>,
     /// When it ended.
@@ -269,8 +272,27 @@ impl Case {
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let clock = self.request.terms.clock.as_ref()?;
-        let due = clock.extended.filter(|_| self.extended).unwrap_or(clock.due);
-        Some(if clock.pauses { due.plus(self.waited) } else { due })
+        let told = self.extension.as_ref().is_some_and(|extension| extension.told_at.is_some());
+        Some(self.later(clock, clock.extended.filter(|_| told).unwrap_or(clock.due)))
+    }
+
+    /// By when all of it must be done once the subject has been told of an extension.
+    #[must_use]
+    pub fn extended_due(&self) -> Option<Timestamp> {
+        let clock = self.request.terms.clock.as_ref()?;
+        Some(self.later(clock, clock.extended?))
+    }
+
+    /// By when the subject must have been told of an extension.
+    #[must_use]
+    pub fn notice_by(&self) -> Option<Timestamp> {
+        let clock = self.request.terms.clock.as_ref()?;
+        Some(self.later(clock, clock.notice_by?))
+    }
+
+    /// With the time added in which the clock stood still.
+    fn later(&self, clock: &CaseClock, at: Timestamp) -> Timestamp {
+        if clock.pauses { at.plus(self.waited) } else { at }
     }
 
     pub(super) fn index_of(&self, name: &ParticipantName) -> Option<usize> {

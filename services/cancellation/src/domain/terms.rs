@@ -39,6 +39,15 @@ pub struct CaseClock {
     pub pauses: bool,
 }
 
+/// That the clock of the whole is to run longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Since when.
+    pub at: Timestamp,
+    /// When the subject was told; the clock runs longer from there on.
+    pub told_at: Option<Timestamp>,
+}
+
 /// Up to here a difference is immaterial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DriftLimits {

@@ -5,6 +5,7 @@ mod attention;
 mod bulk;
 mod contradictions;
 mod cooling;
+mod extension;
 mod operating;
 mod restored;
 mod revoking;

@@ -64,9 +64,7 @@ pub(super) fn from_proto(told: &pb::Attention) -> Option<Attention> {
 /// The cause, in one sentence; with the words of who failed, where they are wanted.
 fn text(case: &Case, told: &Attention, words: bool) -> String {
     let since = told.since;
-    let Some(name) = &told.participant else {
-        return format!("All of it must be done by {}.", told.due);
-    };
+    let Some(name) = &told.participant else { return of_the_whole(case, told) };
     let progress = case.participants().find(|(entry, _)| entry.name == *name).map(|(_, progress)| progress);
     let said = progress.and_then(|progress| {
         let answer = progress.undo.as_ref().or(progress.execution.as_ref());
@@ -94,7 +92,19 @@ fn text(case: &Case, told: &Attention, words: bool) -> String {
                 ),
             }
         }
-        Cause::DueSoon => format!("All of it must be done by {}.", told.due),
+        Cause::DueSoon => of_the_whole(case, told),
+    }
+}
+
+/// By when all of it must be done; where it may be later, what that depends on.
+fn of_the_whole(case: &Case, told: &Attention) -> String {
+    let untold = case.extension.as_ref().is_some_and(|extension| extension.told_at.is_none());
+    match case.notice_by().zip(case.extended_due()).filter(|_| untold) {
+        Some((by, later)) => format!(
+            "All of it must be done by {}, or by {later} if the subject is told of the extension by {by}.",
+            told.due
+        ),
+        None => format!("All of it must be done by {}.", told.due),
     }
 }
 

@@ -53,9 +53,15 @@ pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
         }),
         Event::Completed { receipt, at: _ } => Encoded::of(&pb::Completed { receipt_jws: receipt.clone() }),
         Event::Operated(operation) => Encoded::of(&super::operations::operated(operation)),
-        Event::Extended { due, at: _ } => Encoded::of(&pb::ClockExtended {
+        Event::Extended { due, told_at: _, at: _ } => Encoded::of(&pb::ClockExtended {
             due_at: Some(due.to_proto()),
-            notice_by: case.request.terms.clock.as_ref().and_then(|it| it.notice_by).map(Timestamp::to_proto),
+            notice_by: case.notice_by().map(Timestamp::to_proto),
+            cancellation_id: case.request.id.to_string(),
+            subject_id: case.request.subject.to_string(),
+        }),
+        Event::ExtensionNoticed { told_at, at: _ } => Encoded::of(&pb::ExtensionNoticed {
+            told_at: Some(told_at.to_proto()),
+            due_at: case.request.terms.clock.as_ref().and_then(|it| it.extended).map(Timestamp::to_proto),
         }),
         Event::Attested(attested) => {
             Encoded::of(&pb::Attested { attestation: Some(super::operations::attestation(attested)) })

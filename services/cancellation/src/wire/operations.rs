@@ -37,7 +37,14 @@ fn of_case(name: &str, payload: Bytes, at: Timestamp) -> Result<Event, String> {
         pb::ClockExtended::NAME => {
             let extended = pb::ClockExtended::decode(payload).map_err(wrong)?;
             let due = extended.due_at.as_ref().and_then(Timestamp::from_proto);
-            Ok(Event::Extended { due: due.ok_or_else(missing)?, at })
+            // Releases before named no cancellation, and waited for nobody to be told.
+            let told_at = extended.cancellation_id.is_empty().then_some(at);
+            Ok(Event::Extended { due: due.ok_or_else(missing)?, told_at, at })
+        }
+        pb::ExtensionNoticed::NAME => {
+            let noticed = pb::ExtensionNoticed::decode(payload).map_err(wrong)?;
+            let told_at = noticed.told_at.as_ref().and_then(Timestamp::from_proto);
+            Ok(Event::ExtensionNoticed { told_at: told_at.ok_or_else(missing)?, at })
         }
         pb::Attested::NAME => {
             let attested = pb::Attested::decode(payload).map_err(wrong)?;
@@ -78,6 +85,11 @@ pub(crate) fn operated(operation: &Operation) -> pb::Operated {
             ..told
         },
         Action::Extend => pb::Operated { action: pb::OperatorAction::Extend.into(), ..told },
+        Action::Notice { told_at } => pb::Operated {
+            action: pb::OperatorAction::Notice.into(),
+            told_at: Some(told_at.to_proto()),
+            ..told
+        },
         Action::Reassess => pb::Operated { action: pb::OperatorAction::Reassess.into(), ..told },
         Action::Retry { participant } => pb::Operated {
             action: pb::OperatorAction::Retry.into(),
@@ -104,6 +116,9 @@ fn operated_from(told: &pb::Operated, at: Timestamp) -> Option<Operation> {
         }
         pb::OperatorAction::Reassess => Action::Reassess,
         pb::OperatorAction::Extend => Action::Extend,
+        pb::OperatorAction::Notice => {
+            Action::Notice { told_at: Timestamp::from_proto(told.told_at.as_ref()?)? }
+        }
         pb::OperatorAction::Retry => Action::Retry { participant: participant()? },
         pb::OperatorAction::Attest => {
             Action::Attest { participant: participant()?, evidence: told.evidence.clone() }
@@ -181,7 +196,8 @@ mod tests {
             Action::Assign { cause: Cause::Failed, participant: Some(name()), owner: "lee".into(), due: AT };
         let attest = Action::Attest { participant: name(), evidence: "T-1".into() };
         let retry = Action::Retry { participant: name() };
-        let mut facts: Vec<Event> = [assign, Action::Reassess, retry, attest, Action::Extend]
+        let notice = Action::Notice { told_at: AT };
+        let mut facts: Vec<Event> = [assign, Action::Reassess, retry, attest, Action::Extend, notice]
             .map(|action| Operation { action, actor: "kim".into(), reason: "why".into(), at: AT })
             .map(|operation| Event::Operated(Arc::new(operation)))
             .into();
@@ -206,7 +222,8 @@ mod tests {
             }
             facts.push(Event::AttentionCleared { cause, participant, at: AT });
         }
-        facts.push(Event::Extended { due: AT, at: AT });
+        facts.push(Event::Extended { due: AT, told_at: None, at: AT });
+        facts.push(Event::ExtensionNoticed { told_at: AT, at: AT });
         facts.push(Event::Amended { receipt: "two".into(), unfinished: vec![name()], at: AT });
         for fact in facts {
             let written = wire::recorded_for_test(&wire::encode(&case(), &fact), AT);

@@ -66,6 +66,12 @@ pub(crate) fn view(case: &Case, version: u64) -> pb::Cancellation {
             .map(Timestamp::to_proto),
         due_at: case.due().map(Timestamp::to_proto),
         differences: case.differences.iter().map(terms::difference_to).collect(),
+        extension: case.extension.as_ref().map(|extension| pb::Extension {
+            extended_at: Some(extension.at.to_proto()),
+            due_at: case.extended_due().map(Timestamp::to_proto),
+            notice_by: case.notice_by().map(Timestamp::to_proto),
+            told_at: extension.told_at.map(Timestamp::to_proto),
+        }),
     }
 }
 

@@ -103,7 +103,23 @@ pub struct Attest {
 pub struct Extend {
     /// The cancellation
     pub cancellation_id: String,
-    /// Why; it is kept
+    /// Why; it is kept, and the subject is told it. Nothing personal
+    #[arg(long)]
+    pub reason: String,
+    /// Makes repeating it harmless
+    #[arg(long, default_value = "")]
+    pub request_id: String,
+}
+
+/// Of which extension the subject was told.
+#[derive(Debug, Args)]
+pub struct ExtensionTold {
+    /// The cancellation
+    pub cancellation_id: String,
+    /// When, in RFC 3339; now when not given
+    #[arg(long, value_parser = policy::instant)]
+    pub at: Option<Timestamp>,
+    /// How, like the number of the message; it is kept. Nothing personal
     #[arg(long)]
     pub reason: String,
     /// Makes repeating it harmless

@@ -106,6 +106,7 @@ fn commands() -> Vec<(Command, [Comes; 10])> {
             [Adds, Adds, Adds, Refused, Refused, Refused, Refused, Refused, Refused, Refused],
         ),
         (operate(Action::Extend), [Refused; 10]),
+        (operate(Action::Notice { told_at: at(1) }), [Refused; 10]),
         (operate(Action::Retry { participant: name("a") }), [Refused; 10]),
         (
             operate(Action::Attest { participant: name("a"), evidence: "T".into() }),

@@ -84,36 +84,3 @@ fn b07_a_bulk_retry_adds_up_its_steps_and_ends_once() {
     assert_eq!((bulk.retried, bulk.skipped, bulk.ended), (5, 1, Some((at(200), true))));
     assert_eq!(bulk.after, Some((at(7), "can_1".into())));
 }
-
-#[test]
-fn b21_a_clock_is_extended_once_while_the_subject_can_be_told() {
-    let clock = |extended, notice_by| CaseClock {
-        due: at(1_000),
-        rule: "r".into(),
-        extended,
-        notice_by,
-        pauses: false,
-    };
-    let under = |clock| {
-        let terms = Terms { clock, ..Terms::default() };
-        vec![Event::Requested(Arc::new(Request { terms, ..request() }))]
-    };
-    let operation = |seconds| Operation {
-        action: Action::Extend,
-        actor: "kim".into(),
-        reason: "the request is complex".into(),
-        at: at(seconds),
-    };
-    let extend = |seconds| Command::Operate(operation(seconds));
-    let history = under(Some(clock(Some(at(3_000)), Some(at(900)))));
-    let extended = Event::Extended { due: at(3_000), at: at(899) };
-    given(history.clone())
-        .when(extend(899))
-        .then([Event::Operated(Arc::new(operation(899))), extended.clone()]);
-    let case = given(after(history.clone(), [extended.clone()])).0.unwrap();
-    assert_eq!(case.due(), Some(at(3_000)));
-    given(after(history.clone(), [extended])).when(extend(899)).then_rejected(Rejection::NotExtendable);
-    given(history).when(extend(901)).then_rejected(Rejection::ExtensionTooLate);
-    given(under(Some(clock(None, None)))).when(extend(1)).then_rejected(Rejection::NotExtendable);
-    given(under(None)).when(extend(1)).then_rejected(Rejection::NotExtendable);
-}
