@@ -1,9 +1,11 @@
 //! Bulk retries: an operator begins one, a timer carries it on step by step on whatever replica, and
 //! each step can be taken again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use event_store::{Append, AppendError, Expected, ListQuery, NewEvent, StreamAppend, StreamId, TimerChange};
+use event_store::{
+    Append, AppendError, Expected, ListQuery, Listed, NewEvent, StreamAppend, StreamId, TimerChange,
+};
 use participant::RequestClaim;
 use types::{Caller, CancellationId, Tenant, Timestamp, fresh_uuid};
 
@@ -11,7 +13,7 @@ use crate::{
     app::{Cancellations, Change, metadata},
     domain::{
         Action, Operation, Words,
-        bulk::{Bulk, BulkEvent, evolve},
+        bulk::{Allowance, Bulk, BulkEvent, evolve},
     },
     error::Error,
     wire::{self, ATTENTION, OPEN},
@@ -20,6 +22,8 @@ use crate::{
 /// The kind of a bulk retry's timer.
 pub(crate) const TIMER: &str = "bulk";
 /// How many cancellations a step looks at, at the most.
+const LOOKED_AT_MAX: usize = 1_000;
+/// How many of them it reads at once, and how many participants it tells before it rests.
 const STEP_MAX: usize = 50;
 /// How often a change is decided again when the bulk retry moved under it.
 const ATTEMPTS_MAX: usize = 16;
@@ -31,6 +35,9 @@ struct Step {
     skipped: u64,
     /// Whether nothing is left.
     over: bool,
+    /// How long to wait before the next one: as long as those who were told need. What was only looked
+    /// at costs nobody anything.
+    rest: Duration,
 }
 
 impl Cancellations {
@@ -107,7 +114,7 @@ impl Cancellations {
             self.store.append(Append { timers: cleared, ..Append::default() }).await?;
             return Ok(true);
         }
-        let Step { after, retried, skipped, over } = self.retry_some(id, &bulk).await?;
+        let Step { after, retried, skipped, over, rest } = self.retry_some(id, &bulk).await?;
         let at = self.shell.clock.now();
         let mut events: Vec<BulkEvent> = Vec::new();
         events.extend(after.map(|after| BulkEvent::Progressed { after, retried, skipped }));
@@ -119,7 +126,7 @@ impl Cancellations {
         append.timers.push(if over {
             TimerChange::Clear { stream, kind }
         } else {
-            TimerChange::Set { stream, kind, due: at.plus(bulk.pace()) }
+            TimerChange::Set { stream, kind, due: at.plus(rest) }
         });
         match self.store.append(append).await {
             Ok(_) => Ok(true),
@@ -129,29 +136,53 @@ impl Cancellations {
         }
     }
 
-    /// Tells as many as one step may, in the list's order.
+    /// Tells as many as one step may, in the list's order, and looks past those that are not meant.
     async fn retry_some(&self, id: &str, bulk: &Bulk) -> Result<Step, Error> {
-        let after = bulk.after.clone().map(|(since, stream)| (since, StreamId::new(stream)));
-        let (list, states, limit) = (ATTENTION.into(), vec![OPEN.into()], STEP_MAX);
-        let page = self.store.list(&ListQuery { list, owner: None, states, after, limit }).await?;
-        let mut step = Step { after: None, retried: 0, skipped: 0, over: !page.more };
-        let mut allowance = bulk.allowance();
-        for row in &page.rows {
+        let mut step = Step { after: None, retried: 0, skipped: 0, over: false, rest: Duration::ZERO };
+        let (mut allowance, mut looked_at) = (bulk.allowance(), 0);
+        let mut after = bulk.after.clone().map(|(since, stream)| (since, StreamId::new(stream)));
+        let mut goes_on = true;
+        while goes_on {
+            let (list, states, limit) = (ATTENTION.into(), vec![OPEN.into()], STEP_MAX);
+            let page = self.store.list(&ListQuery { list, owner: None, states, after, limit }).await?;
+            let all = self.retry_page(id, bulk, &page.rows, (&mut allowance, &mut step)).await?;
+            step.over = all && !page.more;
+            looked_at += page.rows.len();
+            after = page.rows.last().map(|row| (row.since, row.stream.clone()));
+            let done = step.retried + step.skipped;
+            goes_on = all && page.more && looked_at < LOOKED_AT_MAX && done < STEP_MAX as u64;
+        }
+        step.rest = allowance.spent(bulk.pace());
+        Ok(step)
+    }
+
+    /// Tells those of a page; false when one of them may be told no more in this step.
+    async fn retry_page(
+        &self,
+        id: &str,
+        bulk: &Bulk,
+        rows: &[Listed],
+        (allowance, step): (&mut Allowance, &mut Step),
+    ) -> Result<bool, Error> {
+        for row in rows {
             let meant = match self.cases(std::slice::from_ref(row)).await?.pop() {
                 Some(case) => bulk.meant(&case),
                 None => Vec::new(),
             };
-            if !allowance.take(&meant) {
-                step.over = false;
-                break;
+            if !allowance.has(&meant) {
+                return Ok(false);
             }
             for participant in meant {
-                let told = self.retry_one(id, bulk, &row.stream, participant).await?;
-                *(if told { &mut step.retried } else { &mut step.skipped }) += 1;
+                if self.retry_one(id, bulk, &row.stream, &participant).await? {
+                    allowance.told(participant);
+                    step.retried += 1;
+                } else {
+                    step.skipped += 1;
+                }
             }
             step.after = Some((row.since, row.stream.shared()));
         }
-        Ok(step)
+        Ok(true)
     }
 
     async fn retry_one(
@@ -159,7 +190,7 @@ impl Cancellations {
         id: &str,
         bulk: &Bulk,
         case: &StreamId,
-        participant: types::ParticipantName,
+        participant: &types::ParticipantName,
     ) -> Result<bool, Error> {
         let Ok(case) = CancellationId::parse(case.as_str()) else { return Ok(false) };
         let caller = Caller { tenant: Tenant::local(), name: bulk.actor.clone(), roles: Vec::new() };
@@ -167,7 +198,7 @@ impl Cancellations {
         let claim =
             RequestClaim::new(&caller, &request_id, self.secret.hmac(TIMER, &[request_id.as_bytes()]));
         let change = Change { caller: &caller, claim, id: &case };
-        let action = Action::Retry { participant };
+        let action = Action::Retry { participant: participant.clone() };
         // The bulk retry has the reason; here its id tells which one it was.
         let (actor, reason) = (&bulk.actor, Words::from(id));
         let operation =

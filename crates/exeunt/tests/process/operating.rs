@@ -35,12 +35,13 @@ impl Partner {
     /// Gives something to Kim; how it stands then.
     async fn assign(
         &self,
+        request_id: &str,
         id: &str,
         told: &pb::Attention,
         due_at: Option<prost_types::Timestamp>,
     ) -> pb::Attention {
         let assign = ops::AssignAttentionRequest {
-            request_id: "a1".into(),
+            request_id: request_id.into(),
             cancellation_id: id.into(),
             cause: told.cause,
             participant: told.participant.clone(),
@@ -107,7 +108,7 @@ async fn b27_what_failed_is_listed_with_its_owner_and_tried_again_and_attested()
 
     let due_at = Some(SystemClock.now().plus(Duration::from_secs(3_600)).to_proto());
     for _ in 0..2 {
-        let told = partner.assign(&case.0, &told, due_at).await;
+        let told = partner.assign("a1", &case.0, &told, due_at).await;
         assert_eq!((told.owner.as_str(), told.due_at, told.assigned), ("kim", due_at, true));
     }
     assert_eq!(partner.waiting("kim").await.len(), 1);
@@ -224,6 +225,57 @@ async fn b07_a_bulk_retry_tells_all_that_failed_goes_on_by_itself_and_can_be_sto
     assert_eq!(partner.waiting("").await.len(), 1);
     let missing = program(&["--server", &server, "bulk-retry", "status", "blk_none"]);
     assert_eq!(missing.status.code(), Some(3));
+    partner.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b07_a_bulk_retry_rests_for_those_that_it_told_and_not_for_those_that_it_does_not_mean() {
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let overrides = Overrides { clock: Some(clock.clone()), ..Overrides::default() };
+    let mut partner = Partner::beside("extends = \"default\"\n", "partner", overrides).await;
+    // The newest are looked at first: those meant are the oldest, behind more than a page of others.
+    let mut meant = Vec::new();
+    for number in 0..55 {
+        let case = partner.request(&format!("r{number}")).await;
+        partner.fails(&case, 1).await;
+        if number < 2 {
+            meant.push(case.0);
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    eventually(async || (partner.waiting("").await.len() == 55).then_some(())).await;
+    clock.advance(Duration::from_secs(60));
+    let due_at = Some(clock.now().plus(Duration::from_secs(3_600)).to_proto());
+    for (number, id) in meant.iter().enumerate() {
+        let told = pb::Attention {
+            cause: pb::AttentionCause::Failed.into(),
+            participant: "partner".into(),
+            ..pb::Attention::default()
+        };
+        partner.assign(&format!("a{number}"), id, &told, due_at).await;
+    }
+    let filter = ops::AttentionFilter { owner: "kim".into(), ..ops::AttentionFilter::default() };
+    let start = ops::StartBulkRetryRequest {
+        filter: Some(filter),
+        per_participant_per_minute: 1,
+        reason: "the ledger is open again".into(),
+        ..ops::StartBulkRetryRequest::default()
+    };
+    let bulk = partner.operations().start_bulk_retry(start).await.unwrap().into_inner().bulk_retry.unwrap();
+    let request = ops::GetBulkRetryRequest { bulk_id: bulk.bulk_id };
+    let stands = async |retried| {
+        eventually(async || {
+            let stands = partner.operations().get_bulk_retry(request.clone()).await.unwrap().into_inner();
+            stands.bulk_retry.filter(|bulk| bulk.retried == retried)
+        })
+        .await
+    };
+    // The clock stands still, and yet it gets past the others; the second has a minute to wait.
+    assert_eq!(stands(1).await.state(), ops::BulkRetryState::Running);
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(stands(1).await.state(), ops::BulkRetryState::Running);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(stands(2).await.skipped, 0);
     partner.app.stop().await;
 }
 

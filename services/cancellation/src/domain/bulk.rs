@@ -103,7 +103,7 @@ pub fn evolve(bulk: Option<Bulk>, event: BulkEvent) -> Option<Bulk> {
 }
 
 impl Bulk {
-    /// How long from one step to the next.
+    /// How long a step lasts that tells a participant all that it may.
     #[must_use]
     pub fn pace(&self) -> Duration {
         Duration::from_secs(MINUTE_SECONDS.div_ceil(u64::from(self.per_minute.max(1))))
@@ -138,14 +138,20 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Takes one of each of them, or none where one of them has had all of its own.
-    pub fn take(&mut self, names: &[ParticipantName]) -> bool {
-        if names.iter().any(|name| self.told.get(name).is_some_and(|told| *told >= self.each)) {
-            return false;
-        }
-        for name in names {
-            *self.told.entry(name.clone()).or_default() += 1;
-        }
-        true
+    /// Whether each of them may be told one more.
+    #[must_use]
+    pub fn has(&self, names: &[ParticipantName]) -> bool {
+        names.iter().all(|name| self.told.get(name).is_none_or(|told| *told < self.each))
+    }
+
+    /// It was told.
+    pub fn told(&mut self, name: ParticipantName) {
+        *self.told.entry(name).or_default() += 1;
+    }
+
+    /// How long what was told in the step lasts at that pace: none where nobody was.
+    #[must_use]
+    pub fn spent(&self, pace: Duration) -> Duration {
+        pace * self.told.values().max().copied().unwrap_or_default() / self.each
     }
 }

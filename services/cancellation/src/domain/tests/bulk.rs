@@ -45,14 +45,19 @@ fn b07_no_participant_is_told_faster_than_was_said() {
         let bulk = begun(per_minute);
         assert_eq!(bulk.pace(), Duration::from_secs(pace), "{per_minute}");
         let (mut allowance, mut told) = (bulk.allowance(), 0);
-        while allowance.take(&names(&["a"])) {
+        // What is only looked at takes no time.
+        assert_eq!(allowance.spent(bulk.pace()), Duration::ZERO);
+        while allowance.has(&names(&["a"])) {
+            allowance.told(name("a"));
             told += 1;
+            let least = Duration::from_secs(60 * told) / per_minute;
+            assert!(allowance.spent(bulk.pace()) >= least, "{per_minute}");
         }
         assert_eq!(told, each, "{per_minute}");
-        assert!(told * 60 <= u64::from(per_minute) * pace, "{per_minute}");
+        assert_eq!(allowance.spent(bulk.pace()), bulk.pace());
         // Another has an allowance of its own, and both together need both.
-        assert!(!allowance.take(&names(&["b", "a"])));
-        assert!(allowance.take(&names(&["b"])));
+        assert!(!allowance.has(&names(&["b", "a"])));
+        assert!(allowance.has(&names(&["b"])));
     }
 }
 
