@@ -18,7 +18,7 @@ use proto::operations::v1::{
     self as pb,
     operations_service_server::{OperationsService, OperationsServiceServer},
 };
-use service_kit::caller;
+use service_kit::{caller, server::Gate};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 use types::{Caller, Clock};
@@ -52,18 +52,21 @@ impl Stored {
 pub struct Operations {
     stores: Arc<[Stored]>,
     clock: Arc<dyn Clock>,
-    cases: Option<CaseOperations>,
+    cases: Option<(CaseOperations, Gate)>,
 }
 
 impl Operations {
-    /// Operates on these stores and, where this process coordinates, on its cancellations.
+    /// Operates on these stores and, where this process coordinates, on its cancellations, once the
+    /// coordinator lets calls in.
     #[must_use]
-    pub fn new(stores: Vec<Stored>, clock: Arc<dyn Clock>, cases: Option<CaseOperations>) -> Self {
+    pub fn new(stores: Vec<Stored>, clock: Arc<dyn Clock>, cases: Option<(CaseOperations, Gate)>) -> Self {
         Self { stores: stores.into(), clock, cases }
     }
 
-    fn cases(&self) -> Result<&CaseOperations, Error> {
-        self.cases.as_ref().ok_or(Error::NotCoordinator)
+    fn cases(&self) -> Result<&CaseOperations, Status> {
+        let (cases, gate) = self.cases.as_ref().ok_or(Error::NotCoordinator)?;
+        gate.admit()?;
+        Ok(cases)
     }
 
     /// To be served.

@@ -95,11 +95,12 @@ impl<H: Handler> BatchConsumer<H> {
     }
 
     /// Topics of the subscription that the group must have read up to the end that they had at the start,
-    /// before it counts as caught up ([`ConsumerHealth::behind`]).
-    #[must_use]
-    pub fn reading_first(mut self, topics: impl IntoIterator<Item = Arc<str>>) -> Self {
+    /// before it counts as caught up ([`ConsumerHealth::behind`]). What it has read already, or what is
+    /// empty, is nothing to wait for.
+    pub async fn reading_first(mut self, topics: impl IntoIterator<Item = Arc<str>>) -> Self {
         self.first = CatchUp::of(topics);
-        self.health.send_modify(|health| health.behind = true);
+        let behind = !self.has_caught_up().await;
+        self.health.send_modify(|health| health.behind = behind);
         self
     }
 

@@ -103,7 +103,8 @@ impl<P: Participant> Runtime<P> {
         let handler = Arc::new(accounts.clone());
         let consumer =
             BatchConsumer::new(store, log.clone(), subscription, handler, clock, ConsumerOptions::default())
-                .reading_first([closures]);
+                .reading_first([closures])
+                .await;
         Ok(Self { accounts, consumer, followers: vec![relay], log, announcement })
     }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod gate;
 mod record;
 
 use std::{collections::HashSet, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -28,6 +29,8 @@ use types::Caller;
 
 use crate::{Refusal, config::Limits, reason};
 use answer::Edge;
+pub use gate::Gate;
+use gate::Gated;
 
 /// Where the public keys stand.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -101,6 +104,24 @@ impl Server {
         self.names.push(S::NAME);
         self.routes = self.routes.add_service(service);
         self
+    }
+
+    /// Adds a service that answers nothing before its gate is open.
+    #[must_use]
+    pub fn gated<S>(self, inner: S, gate: Gate) -> Self
+    where
+        S: tower::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+                Error = Infallible,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.service(Gated { inner, gate })
     }
 
     /// Adds an encoded `FileDescriptorSet`. It must describe every service added: reflection shows

@@ -30,6 +30,8 @@ pub mod reason {
     pub const INTERNAL: &str = "INTERNAL";
     /// Nobody established who calls.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+    /// The service has not read yet what it must have read before it answers.
+    pub const CATCHING_UP: &str = "CATCHING_UP";
     /// The server is stopping; another, or the same after its restart, will answer.
     pub const SHUTTING_DOWN: &str = "SHUTTING_DOWN";
 }

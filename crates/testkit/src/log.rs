@@ -17,6 +17,8 @@ use messaging::{
     TopicSpec,
 };
 
+use tokio::sync::watch;
+
 use crate::Fault;
 
 /// An event log that behaves as badly as planned.
@@ -24,6 +26,8 @@ pub struct FaultyLog {
     inner: Arc<dyn EventLog>,
     plan: Mutex<Plan>,
     redelivers: Arc<AtomicBool>,
+    /// Whether nobody is let into a group.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -38,12 +42,18 @@ impl FaultyLog {
     /// A log in front of that one, which behaves well so far.
     #[must_use]
     pub fn new(inner: Arc<dyn EventLog>) -> Arc<Self> {
-        Arc::new(Self { inner, plan: Mutex::default(), redelivers: Arc::default() })
+        let held = watch::Sender::new(false);
+        Arc::new(Self { inner, plan: Mutex::default(), redelivers: Arc::default(), held })
     }
 
     /// Fails the next `n` publishes.
     pub fn fail_publishes(&self, n: u64, fault: Fault) {
         self.plan().fails = (n > 0).then_some((n, fault));
+    }
+
+    /// Whether whoever wants to join a group waits from now on.
+    pub fn hold_joining(&self, holds: bool) {
+        self.held.send_replace(holds);
     }
 
     /// Whether each publish is there twice from now on, as after an answer that was lost.
@@ -150,6 +160,8 @@ impl EventLog for FaultyLog {
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn ConsumedLog>, LogError> {
+        // The sender is ours: it does not go away meanwhile.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
         let inner = self.inner.subscribe(subscription).await?;
         Ok(Box::new(Reader { inner, redelivers: self.redelivers.clone(), again: None }))
     }

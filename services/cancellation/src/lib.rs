@@ -161,7 +161,8 @@ pub async fn build(options: Options) -> Result<Service, StartError> {
     let reads = Subscription { group, member, topics: read };
     let handler = Arc::new(Acknowledgements::new(shell.clone(), participant_keys.clone()));
     let consumer = BatchConsumer::new(store.clone(), log, reads, handler, clock, ConsumerOptions::default())
-        .reading_first([contract::CLOSURES.into()]);
+        .reading_first([contract::CLOSURES.into()])
+        .await;
     let watchers = Arc::new(Watchers::default());
     let backlog = Backlog::of(store.clone());
     let cancellations =

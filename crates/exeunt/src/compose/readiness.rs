@@ -1,7 +1,9 @@
 //! Says by gRPC health when a service is ready: its consumer has joined its group and read what must be
-//! read first, and its store answers. The process is ready when all its services are.
+//! read first, and its store answers. The process is ready when all its services are. What must be read
+//! first is read before a call is let in, too.
 
 use messaging::{ConsumerHandle, ConsumerHealth, EVENT_STORE};
+use service_kit::server::Gate;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -14,11 +16,27 @@ pub(super) struct Watched {
     /// Its gRPC name; none for a participant without calls of its own.
     service: Option<&'static str>,
     health: watch::Receiver<ConsumerHealth>,
+    /// Lets calls in once it has caught up.
+    gate: Gate,
 }
 
 impl Watched {
     pub(super) fn new(service: Option<&'static str>, consumer: &ConsumerHandle) -> Self {
-        Self { service, health: consumer.health() }
+        let watched = Self { service, health: consumer.health(), gate: Gate::default() };
+        watched.let_in();
+        watched
+    }
+
+    /// What stands before the service's calls.
+    pub(super) fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    /// Lets calls in when it has caught up, whether or not it has joined its group yet.
+    fn let_in(&self) {
+        if !self.health.borrow().behind {
+            self.gate.open();
+        }
     }
 
     /// Waits for a change; false when the consumer has ended.
@@ -67,6 +85,7 @@ fn is_ready(health: &ConsumerHealth) -> bool {
 }
 
 async fn report(reporter: &HealthReporter, watched: &Watched) -> bool {
+    watched.let_in();
     let ready = is_ready(&watched.health.borrow());
     if let Some(name) = watched.service {
         reporter.set_service_status(name, status(ready)).await;

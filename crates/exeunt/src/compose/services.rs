@@ -136,8 +136,9 @@ pub(super) async fn build(
             if roles.contains(&$role) {
                 let service = $name::build($options).await.map_err(cannot_start(stringify!($name)))?;
                 let grpc = service.grpc().max_decoding_message_size(bytes_max);
-                ready.push(watched(&grpc, &service.consumer()));
-                server = server.service(grpc);
+                let watched = watched(&grpc, &service.consumer());
+                server = server.gated(grpc, watched.gate());
+                ready.push(watched);
                 parts.push(Part::new(stringify!($name), |stop| service.run(stop)));
             }
         };
@@ -173,11 +174,12 @@ pub(super) async fn build(
     let mut cases = None;
     if roles.contains(&Role::Cancellation) {
         let coordinator = coordinator(&mut bench).await?;
-        cases = Some(coordinator.operations());
         let jwks: Jwks = coordinator.jwks();
         let grpc = coordinator.grpc().max_decoding_message_size(bytes_max);
-        ready.push(watched(&grpc, &coordinator.consumer()));
-        server = server.service(grpc).jwks(move || jwks.json());
+        let watched = watched(&grpc, &coordinator.consumer());
+        cases = Some((coordinator.operations(), watched.gate()));
+        server = server.gated(grpc, watched.gate()).jwks(move || jwks.json());
+        ready.push(watched);
         parts.push(Part::new(cancellation::NAME, |stop| coordinator.run(stop)));
     } else {
         let own: JwkSet = std::mem::take(&mut bench.own_keys).into_iter().collect();

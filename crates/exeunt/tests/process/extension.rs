@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use event_store::StreamId;
 use exeunt::compose::Overrides;
-use prost::{Message as _, Name as _};
 use proto::{
     cancellation::v1::{self as pb, State},
     operations::v1::{self as ops, operations_service_client::OperationsServiceClient},

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod closures;
 mod command_line;
 mod cooling;
 mod extension;

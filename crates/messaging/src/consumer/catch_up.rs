@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use event_store::LogOffset;
 
-use super::{Handler, Stop, Worker};
+use super::{BatchConsumer, Handler, Stop, Worker};
 use crate::{EventLog, Extent, LogError};
 
 /// What is to be read first.
@@ -55,6 +55,22 @@ fn reaches(row: &LogOffset, topic: &Arc<str>, extent: &Extent) -> bool {
         && row.partition == extent.partition
         && row.incarnation == extent.incarnation
         && row.next >= extent.end
+}
+
+impl<H: Handler> BatchConsumer<H> {
+    /// Looks before anything is joined. What cannot be known yet counts as unread.
+    pub(super) async fn has_caught_up(&mut self) -> bool {
+        let group = &self.subscription.group;
+        if let Err(error) = self.first.ask(&*self.log).await {
+            tracing::warn!(%group, %error, "how far the log reaches is not known yet");
+            return false;
+        }
+        match self.store.offsets(group).await {
+            Ok(rows) => drop(self.first.stand(&rows)),
+            Err(error) => tracing::warn!(%group, %error, "how far the log was read is not known yet"),
+        }
+        self.first.is_over()
+    }
 }
 
 impl<H: Handler> Worker<H> {

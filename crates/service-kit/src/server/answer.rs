@@ -110,7 +110,7 @@ impl Edge {
 /// Takes the rest of a request that is refused, without keeping it. A request that is answered before it has
 /// arrived keeps its place on the connection longer than the caller believes; the caller's next one then finds
 /// none, and is refused by HTTP/2 without any reason.
-async fn read_on<B: http_body::Body<Data = bytes::Bytes>>(body: B) {
+pub(super) async fn read_on<B: http_body::Body<Data = bytes::Bytes>>(body: B) {
     let mut body = std::pin::pin!(body);
     let reading = async { while let Some(Ok(_)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {} };
     let _ = timeout(READ_ON_MAX, reading).await;

@@ -12,7 +12,11 @@ use std::{
 
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
-use service_kit::{Refusal, Server, config::Limits, server::Drained};
+use service_kit::{
+    Refusal, Server,
+    config::Limits,
+    server::{Drained, Gate},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -151,8 +155,17 @@ pub struct Running {
 impl Running {
     pub async fn start(limits: Limits, grace: Duration) -> Self {
         let echo = Echo::default();
-        let bound = Server::builder(limits)
-            .service(echo.clone())
+        Self::serving(Server::builder(limits).service(echo.clone()), echo, grace).await
+    }
+
+    /// With the service behind that gate.
+    pub async fn behind(gate: Gate) -> Self {
+        let echo = Echo::default();
+        Self::serving(Server::builder(LIMITS).gated(echo.clone(), gate), echo, BOUND).await
+    }
+
+    async fn serving(server: Server, echo: Echo, grace: Duration) -> Self {
+        let bound = server
             .descriptors(descriptors())
             .jwks(|| r#"{"keys":[]}"#.into())
             .bind("127.0.0.1:0".parse().unwrap())

@@ -7,7 +7,12 @@ use std::time::Duration;
 
 use echo::{BOUND, LIMITS, Running};
 use futures::StreamExt as _;
-use service_kit::{Server, config::Limits, reason, server::Drained};
+use service_kit::{
+    Server,
+    config::Limits,
+    reason,
+    server::{Drained, Gate},
+};
 use tokio::{net::TcpStream, time::timeout};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -87,6 +92,26 @@ async fn keys_stand_at_their_http_path_and_other_paths_are_not_found() {
     for path in ["/", "/none", "/test.v1.Echo/Say"] {
         assert!(running.http(&format!("GET {path}")).await.starts_with("HTTP/1.1 404"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn b16_behind_its_gate_a_service_answers_nothing_while_health_and_reflection_do() {
+    let gate = Gate::default();
+    let running = Running::behind(gate.clone()).await;
+    for path in ["/test.v1.Echo/Say", "/test.v1.Echo/None"] {
+        let refused = running.call(path, Request::new("hello".into())).await.unwrap_err();
+        assert_eq!((refused.code(), reason_of(&refused).as_str()), (Code::Unavailable, reason::CATCHING_UP));
+        let retry = refused.get_details_retry_info().unwrap().retry_delay;
+        assert_eq!(retry, Some(service_kit::RETRY_AFTER));
+    }
+    let mut health = HealthClient::new(running.channel.clone());
+    assert!(health.check(HealthCheckRequest { service: "test.v1.Echo".into() }).await.is_ok());
+    let list = v1::server_reflection_request::MessageRequest::ListServices(String::new());
+    let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(running.channel.clone());
+    assert!(client.server_reflection_info(tokio_stream::once(request)).await.is_ok());
+    gate.open();
+    assert_eq!(running.say("hello").await.unwrap(), "hello");
 }
 
 #[tokio::test]
