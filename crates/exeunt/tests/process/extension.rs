@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Somebody in Germany asks to leave: a month is given, and three with an extension.
 async fn asked(app: &mut App, email: &str) -> String {
     let subject = app.register_in("DE", email).await;
-    let id = app.request("close", &subject).await.unwrap().cancellation_id;
+    let id = app.request(email, &subject).await.unwrap().cancellation_id;
     app.reach(&id, State::AwaitingConfirmation).await;
     id
 }

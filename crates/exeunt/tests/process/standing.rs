@@ -117,7 +117,7 @@ async fn a_guardian_consents_on_the_command_line_and_every_participant_applies_t
     let digest = quoted.quote.unwrap().digest;
     terminal.prints(&["confirm", &id, "--digest", &digest, "--token", &token]);
     app.reach(&id, State::Completed).await;
-    let services = ["identity", "payscore", "retention", "subscription", "wallet"];
+    let services = ["cancellation", "identity", "payscore", "retention", "subscription", "wallet"];
     eventually(async || {
         let listed = terminal.json(&["closures"]);
         let applied = listed["applied"].as_array().cloned().unwrap_or_default();
