@@ -65,8 +65,7 @@ impl Operations {
 
     fn cases(&self) -> Result<&CaseOperations, Status> {
         let (cases, gate) = self.cases.as_ref().ok_or(Error::NotCoordinator)?;
-        gate.admit()?;
-        Ok(cases)
+        gate.refusal().map_or(Ok(cases), |refusal| Err(refusal.into()))
     }
 
     /// To be served.

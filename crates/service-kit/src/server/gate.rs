@@ -28,16 +28,14 @@ impl Gate {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether a call is let in.
-    ///
-    /// # Errors
-    /// UNAVAILABLE with a delay while it is not.
-    pub fn admit(&self) -> Result<(), Refusal> {
+    /// What a call is told that is not let in: UNAVAILABLE, with a delay.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
         if self.0.load(Ordering::Acquire) {
-            return Ok(());
+            return None;
         }
         let message = "the service has not read yet which accounts are closed";
-        Err(Refusal::new(Code::Unavailable, reason::CATCHING_UP, message).retry_after(RETRY_AFTER))
+        Some(Refusal::new(Code::Unavailable, reason::CATCHING_UP, message).retry_after(RETRY_AFTER))
     }
 }
 
@@ -65,9 +63,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.gate.admit() {
-            Ok(()) => Either::Left(self.inner.call(request)),
-            Err(refusal) => Either::Right(Box::pin(async move {
+        match self.gate.refusal() {
+            None => Either::Left(self.inner.call(request)),
+            Some(refusal) => Either::Right(Box::pin(async move {
                 read_on(request.into_body()).await;
                 Ok(Status::from(refusal).into_http())
             })),
