@@ -103,9 +103,7 @@ fn apply(mut case: Box<Case>, event: Event) -> Box<Case> {
         Event::Operated(_) => {}
         Event::Extended { due: _, told_at, at } => case.extension = Some(Extension { at, told_at }),
         Event::ExtensionNoticed { told_at, at: _ } => {
-            if let Some(extension) = &mut case.extension {
-                extension.told_at = Some(told_at);
-            }
+            case.extension.iter_mut().for_each(|extension| extension.told_at = Some(told_at));
         }
         Event::Attested(attestation) => attested(&mut case, attestation),
         Event::AttentionRaised(raised) => attention::raise(&mut case, raised),
