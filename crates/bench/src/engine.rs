@@ -112,7 +112,7 @@ impl Engine {
     /// Where the stores are, as the configuration has it.
     fn event_store(&self) -> String {
         match &self.production {
-            Some(it) => format!("{}/{}", it.address(), it.name),
+            Some(it) => it.database(&it.name),
             None => format!("sqlite:{}", self.directory.path().join("store").display()),
         }
     }
@@ -120,7 +120,7 @@ impl Engine {
     /// Opens the store of a service that does not run any more.
     pub async fn store(&self, service: &str) -> Result<Store> {
         let url = match &self.production {
-            Some(_) => format!("{}_{}", self.event_store(), service.replace('-', "_")),
+            Some(it) => it.database(&format!("{}_{}", it.name, service.replace('-', "_"))),
             None => format!("{}/{service}.db", self.event_store()),
         };
         Ok(Store::open(&url, StoreOptions::default()).await?)
@@ -158,6 +158,12 @@ impl Production {
         let server = &self.addresses.postgres;
         let after_scheme = server.find("://").map_or(0, |at| at + 3);
         server[after_scheme..].find('/').map_or(server, |at| &server[..after_scheme + at])
+    }
+
+    /// That database's URL; without TLS, as the floor and all of Kafka's connections are: they stay on
+    /// this machine.
+    fn database(&self, name: &str) -> String {
+        format!("{}/{name}?sslmode=disable", self.address())
     }
 
     fn log(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::time::{Instant, interval, timeout};
 
 use crate::{
@@ -24,7 +24,9 @@ const CONNECTIONS: usize = 4;
 const REGISTERING: usize = 256;
 const WARM_RAMP: Duration = Duration::from_millis(500);
 const WARM_WINDOW: Duration = Duration::from_secs(3);
-const RAMP: Duration = Duration::from_secs(2);
+const RAMP_MIN: Duration = Duration::from_secs(2);
+/// How often all that is in flight completes before the window begins: the first of them began together.
+const RAMP_ROUNDS: f64 = 3.0;
 const IDLE_COUNT_MAX: u32 = 500;
 const IDLE_WITHIN: Duration = Duration::from_secs(10);
 /// Of the rate at saturation.
@@ -183,18 +185,18 @@ impl Bench<'_> {
         window: Duration,
         figures: &mut Figures,
     ) -> Result<(Measured, Duration)> {
-        self.stock(needed(expected_per_s, window + RAMP) + self.plan.in_flight).await?;
+        let in_flight = self.plan.in_flight;
+        let ramp = RAMP_MIN.max(Duration::from_secs_f64(RAMP_ROUNDS * in_flight as f64 / expected_per_s));
+        self.stock(needed(expected_per_s, window + ramp) + in_flight).await?;
         self.say("saturation");
         let own = [("driver", Group::own())];
         let processes: Vec<_> =
             self.servers.processes().into_iter().chain(own).chain(self.engine.processes()).collect();
         let mut used: Vec<Vec<Duration>> = Vec::new();
         let mark = || used.push(processes.iter().map(|(_, group)| group.cpu()).collect());
-        let (full, lasted) = self.field.closed_loop(self.plan.in_flight, RAMP, window, mark).await?;
+        let (full, lasted) = self.field.closed_loop(in_flight, ramp, window, mark).await?;
         self.prove(&full).await?;
-        if lasted < window {
-            eprintln!("subjects ran out after {lasted:?} of {window:?}");
-        }
+        ensure!(lasted >= window / 2, "subjects ran out after {lasted:?} of {window:?}");
         let mut cpu = Cpu::new();
         for (index, (name, _)) in processes.iter().enumerate() {
             let spent = used[1][index].saturating_sub(used[0][index]).as_secs_f64() * 1e3;

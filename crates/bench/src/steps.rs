@@ -19,6 +19,9 @@ use crate::{
     workload::Workload,
 };
 
+/// Of each topic: as many as a role has replicas at the most. Each costs a request whenever something is
+/// produced to it.
+const PARTITIONS: usize = 2;
 /// Windows and history of a quick run.
 const QUICK_SECONDS: u64 = 4;
 const QUICK_HISTORY: usize = 5_000;
@@ -102,6 +105,7 @@ async fn measure(
         "batched_signatures=true".to_owned(),
         format!("limits.concurrency_max={most}"),
         format!("limits.streams_max={most}"),
+        format!("topics.partitions={PARTITIONS}"),
     ];
     given.extend(settings.settings.iter().cloned());
     let saturation = Plan {
