@@ -99,9 +99,8 @@ impl Layout {
     }
 }
 
-/// The rosters of this release and of the one before, in the fleet's folder.
+/// The roster, in the fleet's folder.
 const ROSTER: &str = "roster.toml";
-const PREVIOUS_ROSTER: &str = "roster-previous.toml";
 
 /// Processes on common engines, in one folder that goes when this goes.
 pub struct Fleet {
@@ -123,9 +122,7 @@ impl Fleet {
     pub fn new(engines: Engines, layout: &Layout) -> Result<Self> {
         let dir = TempDir::new()?;
         let client = Client::new(&dir.path().join("shared/messages"));
-        let (current, previous) = rosters()?;
-        std::fs::write(dir.path().join(ROSTER), current)?;
-        std::fs::write(dir.path().join(PREVIOUS_ROSTER), previous)?;
+        std::fs::write(dir.path().join(ROSTER), roster()?)?;
         for place in SHARED {
             std::fs::create_dir_all(dir.path().join("shared").join(place))?;
         }
@@ -145,12 +142,12 @@ impl Fleet {
         let name = format!("{what}-{}", self.numbered);
         self.numbered += 1;
         let dir = self.dir.path().join(&name);
-        let (binary, roster) = match release {
-            Release::Current => (current_binary()?, ROSTER),
-            Release::Previous(binary) => (binary.clone(), PREVIOUS_ROSTER),
+        let binary = match release {
+            Release::Current => current_binary()?,
+            Release::Previous(binary) => binary.clone(),
         };
         let mut server = Server::new(&name, binary, dir, roles)?;
-        server.flag("--roster", &self.dir.path().join(roster).to_string_lossy());
+        server.flag("--roster", &self.dir.path().join(ROSTER).to_string_lossy());
         server.variable("EXEUNT_MEMBER_ID", &name);
         server.variable("EXEUNT_KEK", KEK);
         server.variable("EXEUNT_LOG", "info,messaging=debug");
@@ -275,10 +272,8 @@ impl Fleet {
     }
 }
 
-/// The product's own roster with one more scope, without gates, in which everybody takes part; and the same
-/// for the release before, in the words that it knows: it had no packs to say how many tokens are needed,
-/// and nobody suspended anything.
-fn rosters() -> Result<(String, String)> {
+/// The product's own roster with one more scope, without gates, in which everybody takes part.
+fn roster() -> Result<String> {
     let mut roster: toml::Table = toml::from_str(cancellation::DEFAULT_ROSTER)?;
     let without_gates = toml::Table::from_iter([("gates".to_owned(), "none".into())]);
     scopes(&mut roster)?.insert(NAMED_SCOPE.to_owned(), without_gates.into());
@@ -286,15 +281,7 @@ fn rosters() -> Result<(String, String)> {
         let scopes = participant.get_mut("scopes").and_then(toml::Value::as_array_mut);
         scopes.context("a participant has no scopes")?.push(NAMED_SCOPE.into());
     }
-    let mut previous = roster.clone();
-    for (_, scope) in scopes(&mut previous)?.iter_mut().filter(|(name, _)| *name != NAMED_SCOPE) {
-        let rule = scope.as_table_mut().context("a scope is no table")?;
-        rule.insert("tokens_required".to_owned(), 1.into());
-    }
-    for participant in participants(&mut previous)? {
-        participant.as_table_mut().context("a participant is no table")?.remove("freeze");
-    }
-    Ok((toml::to_string(&roster)?, toml::to_string(&previous)?))
+    Ok(toml::to_string(&roster)?)
 }
 
 fn scopes(roster: &mut toml::Table) -> Result<&mut toml::Table> {
