@@ -21,6 +21,7 @@ mod refund;
 mod relays;
 mod serve;
 mod servers;
+mod texts;
 mod topics;
 mod verify;
 
@@ -99,6 +100,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Retry(flags) => attention::retry(&servers()?, flags, output).await,
         Command::Extend(flags) => attention::extend(&servers()?, flags, output).await,
         Command::ExtensionTold(flags) => attention::extension_told(&servers()?, flags, output).await,
+        Command::Texts(flags) => texts::list(&servers()?, flags, output).await,
         Command::BulkRetry { command } => match command {
             BulkRetryCommand::Start(flags) => bulk::start(&servers()?, flags, output).await,
             BulkRetryCommand::Status(flags) => bulk::status(&servers()?, flags, output).await,

@@ -15,7 +15,7 @@ pub use log::{
 };
 pub use operating::{
     AttentionAssign, AttentionCommand, AttentionList, Attest, BulkRetryCancel, BulkRetryCommand,
-    BulkRetryStart, BulkRetryStatus, Extend, ExtensionTold, Retry,
+    BulkRetryStart, BulkRetryStatus, Extend, ExtensionTold, Retry, Texts,
 };
 
 use super::{Format, Server, conformance::Conformance, hold, item, policy};
@@ -147,6 +147,8 @@ pub enum Command {
     Extend(Extend),
     /// Say when the subject was told that the clock runs longer
     ExtensionTold(ExtensionTold),
+    /// Read what its subject and operators wrote about a cancellation
+    Texts(Texts),
     /// Have many participants execute once more, so slowly that none is flooded
     BulkRetry {
         /// What to do with it

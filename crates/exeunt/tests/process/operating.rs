@@ -136,6 +136,9 @@ async fn b27_what_failed_is_listed_with_its_owner_and_tried_again_and_attested()
     let printed: Value = serde_json::from_str(stdout(&printed)).unwrap();
     assert_eq!(printed["cancellation"]["state"], "STATE_COMPLETED");
     assert_eq!(printed["cancellation"]["participants"][0]["attestation"]["evidence"], "T-17");
+    let written = program(&["--server", &server, "texts", &case.0]);
+    let why = stdout(&written).lines().last().unwrap_or_default().to_owned();
+    assert!(why.contains("attest") && why.ends_with("partner      done by hand"), "{}", stdout(&written));
     let keys = keys::JwkSet::parse(&partner.app.keys().await).unwrap();
     let first = partner.receipt(&case.0, 1).await;
     let proven = cancellation::receipt::verify(&first.receipt_jws, &keys).unwrap();

@@ -266,8 +266,10 @@ fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Resu
     match case.phase {
         Phase::AwaitingConfirmation => {}
         Phase::CoolingOff | Phase::Executing | Phase::Completed => {
-            let same = case.confirmation.as_ref().is_some_and(|before| before.digest == digest);
-            return if same { Ok(Vec::new()) } else { Err(Rejection::AlreadyConfirmed) };
+            // Where a restored copy has forgotten the confirmation, and the ledger says that it was given,
+            // it was of this quote.
+            let accepted = case.confirmation.as_ref().map(|before| before.digest).or(case.quote);
+            return if accepted == Some(digest) { Ok(Vec::new()) } else { Err(Rejection::AlreadyConfirmed) };
         }
         Phase::Assessing => return Err(Rejection::NotQuoted),
         Phase::Blocked => return Err(Rejection::Blocked),

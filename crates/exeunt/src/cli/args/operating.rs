@@ -127,6 +127,13 @@ pub struct ExtensionTold {
     pub request_id: String,
 }
 
+/// Of which cancellation.
+#[derive(Debug, Args)]
+pub struct Texts {
+    /// The cancellation
+    pub cancellation_id: String,
+}
+
 /// What to do with a bulk retry.
 #[derive(Debug, Subcommand)]
 pub enum BulkRetryCommand {
