@@ -15,7 +15,7 @@ mod replay;
 mod working;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -74,6 +74,8 @@ enum Stop {
     Shutdown,
     /// The consumer cannot go on.
     Failed(ConsumerError),
+    /// It must join its group again.
+    MembershipLost,
 }
 
 impl<H: Handler> BatchConsumer<H> {
@@ -115,7 +117,7 @@ impl<H: Handler> BatchConsumer<H> {
     /// # Errors
     /// [`ConsumerError`] when going on is of no use; an outage is not that.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
-        let mut fences = VecDeque::new();
+        let mut pause = self.options.back_off();
         loop {
             let Some(log) = self.join(&shutdown).await? else { return Ok(()) };
             let working = Working::new(self.options.cached_streams_max);
@@ -130,14 +132,22 @@ impl<H: Handler> BatchConsumer<H> {
                 consumer: self,
             };
             let ended = worker.run().await;
+            if worker.joined {
+                pause.reset();
+            }
             worker.lanes.clear();
             worker.joined = false;
             worker.report();
             self = worker.consumer;
             match ended {
                 Ok(()) | Err(Stop::Shutdown) => return Ok(()),
-                Err(Stop::Failed(error)) if !self.joins_again(&error, &mut fences) => return Err(error),
-                Err(Stop::Failed(error)) => tracing::warn!(%error, "consumer joins its group again"),
+                Err(Stop::Failed(error)) => return Err(error),
+                Err(Stop::MembershipLost) => {
+                    tracing::warn!(group = %self.subscription.group, "consumer joins its group again");
+                    if !pause.wait(&shutdown).await {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -160,19 +170,6 @@ impl<H: Handler> BatchConsumer<H> {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    /// Whether a consumer that was fenced joins once more. After an outage a broker may take what we sent
-    /// before for another member's and fence us from ourselves; a process that really has our id fences us
-    /// each time we come back. The older of two is fenced first, and so gives up first.
-    fn joins_again(&self, error: &ConsumerError, fences: &mut VecDeque<Instant>) -> bool {
-        if !matches!(error, ConsumerError::Fenced { .. }) {
-            return false;
-        }
-        let now = Instant::now();
-        fences.push_back(now);
-        fences.retain(|at| now.duration_since(*at) < self.options.fences_within);
-        fences.len() < self.options.fences_max
     }
 }
 
@@ -315,6 +312,7 @@ impl<H: Handler> Worker<H> {
                 let Subscription { group, member, .. } = self.consumer.subscription.clone();
                 Err(Stop::Failed(ConsumerError::Fenced { group, member }))
             }
+            LogError::MembershipLost => Err(Stop::MembershipLost),
             LogError::Denied(_) | LogError::Refused(_) | LogError::Oversize { .. } => {
                 Err(Stop::Failed(error.into()))
             }

@@ -5,12 +5,13 @@
 
 mod declaring;
 mod extent;
+mod group;
 mod membership;
+mod native;
 mod probe;
 mod producer;
 mod reader;
 mod thread;
-mod topic_id;
 mod topics;
 
 use std::{

@@ -159,7 +159,7 @@ impl Stage {
         let Self { mut fleet, site, load, planted, .. } = self;
         site.mend();
         fleet.start().await?;
-        let asked = load.finish().await?;
+        let asked = load.finish().await.with_context(|| fleet.last_words())?;
         let verdict = judge(&mut fleet, asked, &planted, quiet).await?;
         Ok((verdict, fleet))
     }

@@ -172,7 +172,6 @@ async fn of_two_replicas_with_one_member_id_the_older_stops_and_says_why() {
     let Some(set) = Set::on_real_engines() else { return };
     let mut older = set.start(Role::Wallet, "a").await.ready().await;
     let younger = set.start_twin(Role::Wallet, "a").await;
-    // Each fences the other as often as it joins again, until the older gives up.
     let stopped = tokio::time::timeout(WITHIN * 3, older.running.join()).await.unwrap().unwrap_err();
     let StopError::Service { service, source } = stopped else { panic!("{stopped:?}") };
     let told = std::iter::successors(Some(&*source as &dyn std::error::Error), |error| error.source());

@@ -29,10 +29,6 @@ pub struct ConsumerOptions {
     pub backoff_min: Duration,
     /// The longest wait of an outage.
     pub backoff_max: Duration,
-    /// How often a consumer is fenced by its own member id within `fences_within` before it gives up.
-    pub fences_max: usize,
-    /// How long a fence counts.
-    pub fences_within: Duration,
 }
 
 impl ConsumerOptions {
@@ -54,8 +50,6 @@ impl Default for ConsumerOptions {
             replay_records_max: 64,
             backoff_min: OUTAGE.0,
             backoff_max: OUTAGE.1,
-            fences_max: 3,
-            fences_within: Duration::from_secs(60),
         }
     }
 }

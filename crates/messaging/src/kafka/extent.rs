@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::producer::Producer;
 
-use super::{KafkaLog, classify, probe, topic_id::topic_ids};
+use super::{KafkaLog, classify, native::describe, probe};
 use crate::{Extent, LogError};
 
 /// How long one question to the cluster may take.
@@ -23,8 +23,8 @@ fn extents(client: &probe::Client, topic: &Arc<str>) -> Result<Vec<Extent>, LogE
     let metadata = probe::metadata(client, topic, ANSWER_TIMEOUT)?;
     let partitions = metadata.topics().iter().find(|found| *found.name() == **topic);
     let partitions = partitions.map_or(&[][..], |found| found.partitions());
-    let ids = topic_ids(client.client(), std::slice::from_ref(topic), ANSWER_TIMEOUT)?;
-    let incarnation = ids.get(topic).filter(|_| !partitions.is_empty());
+    let topics = describe(client.client(), std::slice::from_ref(topic), ANSWER_TIMEOUT)?;
+    let incarnation = topics.get(topic).filter(|_| !partitions.is_empty()).map(|found| &found.id);
     let incarnation = incarnation.ok_or_else(|| LogError::Refused(format!("there is no topic {topic}")))?;
     let extent = |partition: i32| {
         let bounds = client.client().fetch_watermarks(topic, partition, ANSWER_TIMEOUT);

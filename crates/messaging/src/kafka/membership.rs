@@ -144,9 +144,16 @@ pub(super) fn connect(
     }
     let membership = Membership { topics: subscription.topics.clone(), changes: Mutex::default() };
     let consumer: BaseConsumer<Membership> = config.create_with_context(membership).map_err(refused)?;
-    let topics: Vec<&str> = subscription.topics.iter().map(|topic| &**topic).collect();
-    consumer.subscribe(&topics).map_err(refused)?;
+    subscribe(&consumer, subscription)?;
     Ok(consumer)
+}
+
+pub(super) fn subscribe(
+    consumer: &BaseConsumer<Membership>,
+    subscription: &Subscription,
+) -> Result<(), LogError> {
+    let topics: Vec<&str> = subscription.topics.iter().map(|topic| &**topic).collect();
+    consumer.subscribe(&topics).map_err(refused)
 }
 
 /// Copies a record out of librdkafka, into one buffer.

@@ -20,8 +20,11 @@ use rdkafka::{
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
+    group::Group,
     membership::{Change, Membership, Place, connect, list_of, offset_of, record},
+    native::{Topics, member_id},
     of_code, refused,
+    topics::Sharing,
 };
 use crate::{Assignment, LogError, Record, Subscription};
 
@@ -39,6 +42,9 @@ const FULL_LOOK: Duration = Duration::from_millis(200);
 const DOWN_INTERVAL: Duration = Duration::from_secs(5);
 /// How often offsets are told to Kafka.
 const HINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the cluster may take to say who has our id.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the reader gets.
 pub(super) enum Event {
@@ -59,7 +65,7 @@ pub(super) enum Command {
 /// The thread of one subscription.
 pub(super) struct ConsumerThread {
     pub(super) consumer: BaseConsumer<Membership>,
-    subscription: Subscription,
+    pub(super) subscription: Subscription,
     events: mpsc::Sender<Event>,
     commands: std_mpsc::Receiver<Command>,
     stop: Arc<AtomicBool>,
@@ -72,6 +78,7 @@ pub(super) struct ConsumerThread {
     hints: HashMap<Place, i64>,
     /// Partitions that may give nothing any more, and are sought again.
     pub(super) silent: Vec<Place>,
+    pub(super) sharing: Sharing,
     /// Since when an offset is complained about.
     pub(super) lost: Option<Instant>,
     hinted: Instant,
@@ -104,6 +111,7 @@ impl ConsumerThread {
             reading: HashMap::new(),
             hints: HashMap::new(),
             silent: Vec::new(),
+            sharing: Sharing::default(),
             lost: None,
             hinted: now,
             down: None,
@@ -279,6 +287,7 @@ impl ConsumerThread {
             match change {
                 None => return,
                 Some(Change::Revoked(places)) => {
+                    self.sharing = Sharing::default();
                     for place in &places {
                         self.reading.remove(place);
                         self.hints.remove(place);
@@ -288,8 +297,8 @@ impl ConsumerThread {
                     self.send(Event::Revoked(places));
                 }
                 Some(Change::Assigned(places)) => {
-                    let ids = match self.ids(&places) {
-                        Ok(ids) => ids,
+                    let topics = match self.topics_of(&places) {
+                        Ok(topics) => topics,
                         Err(error) => {
                             let changes = &self.consumer.context().changes;
                             let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -298,18 +307,19 @@ impl ConsumerThread {
                             return;
                         }
                     };
-                    self.tell_assigned(places, &ids);
+                    self.tell_assigned(places, &topics);
                 }
             }
         }
     }
 
-    pub(super) fn tell_assigned(&mut self, places: Vec<Place>, ids: &HashMap<Arc<str>, Arc<str>>) {
+    pub(super) fn tell_assigned(&mut self, places: Vec<Place>, topics: &Topics) {
+        self.sharing = Sharing::default();
         self.numbers += 1;
         let number = self.numbers;
         let mut partitions = Vec::with_capacity(places.len());
         for (topic, partition) in &places {
-            let Some(incarnation) = ids.get(topic).cloned() else { continue };
+            let Some(incarnation) = topics.get(topic).map(|found| found.id.clone()) else { continue };
             self.reading.insert((topic.clone(), *partition), (incarnation.clone(), None));
             partitions.push(Assignment { topic: topic.clone(), partition: *partition, incarnation });
         }
@@ -322,15 +332,13 @@ impl ConsumerThread {
     /// Answers an error of a poll.
     fn failed(&mut self, error: &KafkaError) {
         match error {
-            KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => {
-                self.end(LogError::Fenced);
-            }
+            KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId)
+            | KafkaError::MessageConsumption(RDKafkaErrorCode::FencedInstanceId) => self.fenced(),
             KafkaError::MessageConsumptionFatal(_) => self.end(refused(error.clone())),
             KafkaError::MessageConsumption(code) => match code {
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                     self.lost.get_or_insert_with(Instant::now);
                 }
-                RDKafkaErrorCode::FencedInstanceId => self.end(LogError::Fenced),
                 RDKafkaErrorCode::AllBrokersDown => self.tell_down(error),
                 RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed => {
                     self.end(of_code(*code, ""));
@@ -352,7 +360,16 @@ impl ConsumerThread {
         }
     }
 
-    fn end(&mut self, error: LogError) {
+    /// Our id in the group is somebody else's: another process's, or our own. After an outage a broker may
+    /// take what we sent before for another member's, and fence us from ourselves.
+    fn fenced(&mut self) {
+        let ours = member_id(self.consumer.client());
+        let group = Group::of(&self.consumer, &self.subscription, GROUP_TIMEOUT);
+        let other = ours.zip(group.ok()).is_some_and(|(ours, group)| !group.members.contains(&ours));
+        self.end(if other { LogError::Fenced } else { LogError::MembershipLost });
+    }
+
+    pub(super) fn end(&mut self, error: LogError) {
         self.send(Event::Failed(error));
         self.ended = true;
     }

@@ -1,7 +1,8 @@
-//! What became of the topics that are read: made anew, or no longer holding what was asked for.
+//! What became of the topics that are read: made anew, no longer holding what was asked for, or with
+//! partitions that nobody reads.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,9 +10,10 @@ use std::{
 use rdkafka::{Offset, consumer::Consumer};
 
 use super::{
-    membership::{Place, list_of},
+    group::Group,
+    membership::{Place, list_of, subscribe},
+    native::{Topics, describe},
     thread::{ConsumerThread, Event},
-    topic_id::topic_ids,
 };
 use crate::LogError;
 
@@ -24,19 +26,32 @@ const LOST_INTERVAL: Duration = Duration::from_millis(200);
 const LOST_LOOK_MAX: Duration = Duration::from_secs(1);
 const BOUNDS_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// After how many looks at partitions that nobody reads a member acts: what was just made is about to be
+/// shared out, and one that acts is enough, unless only others know of the topic.
+const LOOKS_OF_THE_FIRST: u32 = 2;
+const LOOKS_OF_OTHERS: u32 = 4;
+
+/// What is known of how the group shares out its partitions, since ours last changed.
+#[derive(Default)]
+pub(super) struct Sharing {
+    /// How many partitions there were when all of them were in somebody's hands.
+    read: usize,
+    /// How often some were seen in nobody's.
+    looks: u32,
+}
+
 impl ConsumerThread {
-    /// The UUIDs of the partitions' topics.
-    pub(super) fn ids(&self, places: &[Place]) -> Result<HashMap<Arc<str>, Arc<str>>, LogError> {
-        let mut topics: Vec<Arc<str>> = places.iter().map(|(topic, _)| topic.clone()).collect();
-        topics.sort_unstable();
-        topics.dedup();
+    /// The topics of partitions.
+    pub(super) fn topics_of(&self, places: &[Place]) -> Result<Topics, LogError> {
+        let topics: BTreeSet<Arc<str>> = places.iter().map(|(topic, _)| topic.clone()).collect();
         if topics.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Topics::new());
         }
-        let ids = topic_ids(self.consumer.client(), &topics, ANSWER_TIMEOUT)?;
-        match topics.iter().find(|topic| !ids.contains_key(*topic)) {
+        let topics: Vec<_> = topics.into_iter().collect();
+        let found = describe(self.consumer.client(), &topics, ANSWER_TIMEOUT)?;
+        match topics.iter().find(|topic| !found.contains_key(*topic)) {
             Some(topic) => Err(LogError::unavailable(format!("topic {topic} is not there"))),
-            None => Ok(ids),
+            None => Ok(found),
         }
     }
 
@@ -91,41 +106,70 @@ impl ConsumerThread {
             self.find_lost();
         }
         if self.looked.elapsed() >= TOPIC_INTERVAL {
-            self.find_recreated();
+            if let Some(topics) = self.find_recreated() {
+                self.find_unread(&topics);
+            }
             self.read_silent();
             self.looked = Instant::now();
         }
     }
 
-    fn find_recreated(&mut self) {
-        let places: Vec<Place> =
-            self.reading.keys().filter(|place| !self.is_waiting(place)).cloned().collect();
-        if places.is_empty() {
-            return;
-        }
-        let mut topics: Vec<Arc<str>> = places.iter().map(|(topic, _)| topic.clone()).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        // A cluster that does not answer now is asked again.
-        let Ok(ids) = topic_ids(self.consumer.client(), &topics, ANSWER_TIMEOUT) else { return };
+    /// Gives what there is of the topics; a cluster that does not answer now is asked again.
+    fn find_recreated(&mut self) -> Option<Topics> {
+        let topics = describe(self.consumer.client(), &self.subscription.topics, ANSWER_TIMEOUT).ok()?;
         if self.down.take().is_some() {
             // Nothing to read, but a sign of life.
             self.send(Event::Records(Vec::new()));
         }
-        let is_new = |place: &Place| {
-            let known = self.reading.get(place).map(|(incarnation, _)| incarnation);
-            ids.get(&place.0).is_some_and(|id| known != Some(id))
+        let is_new = |(place, (incarnation, _)): &(&Place, &(Arc<str>, Option<i64>))| {
+            !self.is_waiting(place) && topics.get(&place.0).is_some_and(|found| found.id != *incarnation)
         };
-        let renewed: Vec<Place> = places.into_iter().filter(is_new).collect();
-        if renewed.is_empty() {
+        let renewed: Vec<Place> =
+            self.reading.iter().filter(is_new).map(|(place, _)| place.clone()).collect();
+        if !renewed.is_empty() {
+            let left = list_of(renewed.iter().map(|place| (place, Offset::Invalid)));
+            if let Err(error) = left.and_then(|list| self.consumer.incremental_unassign(&list)) {
+                tracing::warn!(%error, "kafka consumer could not leave a topic that was made anew");
+                return None;
+            }
+            self.send(Event::Revoked(renewed.clone()));
+            self.tell_assigned(renewed, &topics);
+        }
+        Some(topics)
+    }
+
+    /// Looks whether some partition is in nobody's hands, and has the group share them out again. A member
+    /// that comes back is given what it had before (KIP-345): topics and partitions that were made
+    /// meanwhile, and topics that only its new release reads, are then nobody's, and stay so.
+    fn find_unread(&mut self, topics: &Topics) {
+        let all = topics.iter().flat_map(|(name, it)| (0..it.partitions).map(|place| (name.clone(), place)));
+        let all: Vec<Place> = all.collect();
+        if self.sharing.read == all.len() || !self.waiting.is_empty() {
             return;
         }
-        let left = list_of(renewed.iter().map(|place| (place, Offset::Invalid)));
-        if let Err(error) = left.and_then(|list| self.consumer.incremental_unassign(&list)) {
-            tracing::warn!(%error, "kafka consumer could not leave a topic that was made anew");
+        let others = || all.iter().filter(|place| !self.reading.contains_key(*place));
+        let (mut unread, mut first) = (Vec::new(), true);
+        if others().next().is_some() {
+            let Ok(group) = Group::of(&self.consumer, &self.subscription, ANSWER_TIMEOUT) else { return };
+            if !group.is_stable {
+                return;
+            }
+            unread.extend(others().filter(|place| !group.places.contains(*place)));
+            first = group.places.first().is_none_or(|first| self.reading.contains_key(first));
+        }
+        if unread.is_empty() {
+            self.sharing = Sharing { read: all.len(), looks: 0 };
             return;
         }
-        self.send(Event::Revoked(renewed.clone()));
-        self.tell_assigned(renewed, &ids);
+        self.sharing.looks += 1;
+        if self.sharing.looks < if first { LOOKS_OF_THE_FIRST } else { LOOKS_OF_OTHERS } {
+            return;
+        }
+        tracing::warn!(group = %self.subscription.group, ?unread, "nobody reads these partitions: joins again");
+        self.sharing = Sharing::default();
+        self.consumer.unsubscribe();
+        if let Err(error) = subscribe(&self.consumer, &self.subscription) {
+            self.end(error);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! What the batch consumer does when all goes well, and when several write.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, pin::pin, sync::Arc};
 
 use event_store::{Append, AppendError, Claim, Expected, StreamAppend, StreamId};
+use messaging::ConsumerError;
 use types::Timestamp;
 
 use crate::{
@@ -18,7 +19,8 @@ on_each![
     a_concurrent_writer_loses_nothing_and_no_effect_is_doubled,
     what_others_wrote_is_seen_even_by_records_that_write_nothing,
     of_two_consumers_with_one_partition_exactly_one_has_effects,
-    a_consumer_that_is_fenced_once_joins_again_and_goes_on,
+    a_consumer_that_loses_its_membership_joins_again_and_goes_on,
+    a_consumer_whose_id_another_takes_stops,
     a_claim_that_another_holds_parks_its_record,
     records_of_one_batch_with_one_claim_are_told_apart,
     a_topic_made_again_is_consumed_from_its_beginning,
@@ -179,19 +181,35 @@ async fn of_two_consumers_with_one_partition_exactly_one_has_effects(bench: Arc<
     store.close().await;
 }
 
-async fn a_consumer_that_is_fenced_once_joins_again_and_goes_on(bench: Arc<Bench>) {
+async fn a_consumer_that_loses_its_membership_joins_again_and_goes_on(bench: Arc<Bench>) {
+    let (topic, store, group) = (bench.topic(1).await, bench.store().await, group());
+    let log = FaultyLog::losing(&bench.log, 5);
+    let consumer = start(&store, &log, subscription(&group, "m", &topic));
+    bench.publish(&topic, &[("a", "1 add:1"), ("a", "2 add:1")]).await;
+    reached(&store, &group, &topic, 2).await;
+    assert_eq!(sum(&store, "a").await.total, 2);
+    consumer.stop().await;
+    store.close().await;
+}
+
+async fn a_consumer_whose_id_another_takes_stops(bench: Arc<Bench>) {
     let (topic, store, group) = (bench.topic(1).await, bench.store().await, group());
     let consumer = start(&store, &bench.log, subscription(&group, "m", &topic));
     bench.publish(&topic, &[("a", "1 add:1")]).await;
     reached(&store, &group, &topic, 1).await;
-    // One that comes under the same id fences it, and is fenced itself when the other comes again.
     let mut twin = bench.reader(&group, "m", &[&topic]).await;
-    within("the fence", async { while twin.step().await.is_ok() {} }).await;
-    drop(twin);
+    let ended = within("the fence", async {
+        let mut ended = pin!(consumer.ended());
+        loop {
+            tokio::select! {
+                ended = &mut ended => return ended,
+                step = twin.step() => step.unwrap(),
+            }
+        }
+    });
+    assert!(matches!(ended.await, Err(ConsumerError::Fenced { .. })));
     bench.publish(&topic, &[("a", "2 add:1")]).await;
-    reached(&store, &group, &topic, 2).await;
-    assert_eq!(sum(&store, "a").await.total, 2);
-    consumer.stop().await;
+    twin.read(2).await;
     store.close().await;
 }
 

@@ -2,12 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use async_trait::async_trait;
-use event_store::{Append, Engine, Store, StoreError, StoreOptions, Verdict};
-use messaging::{ConsumedLog, EventLog, Extent, LogError, Message, Subscription, TopicDifference, TopicSpec};
+use event_store::{Append, Engine, LogOffset, Store, StoreError, StoreOptions, Verdict};
+use messaging::{
+    ConsumedLog, Delivery, EventLog, Extent, LogError, Message, Subscription, TopicDifference, TopicSpec,
+};
 use testkit::{Intercept, Intercepted};
 use types::fresh_uuid;
 
@@ -66,16 +71,27 @@ pub struct FaultyLog {
     pub plan: Mutex<VecDeque<Fault>>,
     /// Whether each subscription gets all partitions, as when a group's members disagree.
     pub everybody: bool,
+    /// How many members lose their membership when their first records come, those that join first.
+    pub losing: AtomicU32,
 }
 
 impl FaultyLog {
     pub fn planned(inner: &Arc<dyn EventLog>, plan: &[Fault]) -> Arc<dyn EventLog> {
         let plan = Mutex::new(plan.iter().copied().collect());
-        Arc::new(Self { inner: inner.clone(), plan, everybody: false })
+        Arc::new(Self { plan, ..Self::before(inner) })
     }
 
     pub fn for_everybody(inner: &Arc<dyn EventLog>) -> Arc<dyn EventLog> {
-        Arc::new(Self { inner: inner.clone(), plan: Mutex::default(), everybody: true })
+        Arc::new(Self { everybody: true, ..Self::before(inner) })
+    }
+
+    pub fn losing(inner: &Arc<dyn EventLog>, members: u32) -> Arc<dyn EventLog> {
+        Arc::new(Self { losing: members.into(), ..Self::before(inner) })
+    }
+
+    fn before(inner: &Arc<dyn EventLog>) -> Self {
+        let (plan, losing) = (Mutex::default(), AtomicU32::new(0));
+        Self { inner: inner.clone(), plan, everybody: false, losing }
     }
 }
 
@@ -113,7 +129,9 @@ impl EventLog for FaultyLog {
         if self.everybody {
             subscription.group = format!("{}-{}", subscription.group, fresh_uuid().simple()).into();
         }
-        self.inner.subscribe(subscription).await
+        let inner = self.inner.subscribe(subscription).await?;
+        let loses = self.losing.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        Ok(if loses.is_ok() { Box::new(Losing(inner)) } else { inner })
     }
 
     async fn delete(&self, topic: &str) -> Result<(), LogError> {
@@ -121,4 +139,25 @@ impl EventLog for FaultyLog {
     }
 
     async fn close(&self) {}
+}
+
+/// A member that loses its membership instead of being given records.
+struct Losing(Box<dyn ConsumedLog>);
+
+#[async_trait]
+impl ConsumedLog for Losing {
+    async fn next(&mut self, max: usize) -> Result<Delivery, LogError> {
+        match self.0.next(max).await? {
+            Delivery::Records(_) => Err(LogError::MembershipLost),
+            other => Ok(other),
+        }
+    }
+
+    async fn start(&mut self, topic: &str, partition: i32, offset: Option<i64>) -> Result<(), LogError> {
+        self.0.start(topic, partition, offset).await
+    }
+
+    fn hint(&mut self, offsets: &[LogOffset]) {
+        self.0.hint(offsets);
+    }
 }

@@ -1,14 +1,14 @@
 //! What every event log does.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use messaging::{Delivery, LogError, Message, partition_of};
 
-use crate::bench::{Bench, Reader, group, message, text, within};
+use crate::{
+    bench::{Bench, Reader, group, message, text, within},
+    membership::share,
+};
 
 on_each![
     records_of_a_key_keep_their_order_in_the_partition_that_murmur2_says,
@@ -117,17 +117,7 @@ async fn two_members_share_the_partitions_and_the_one_that_stays_takes_over(benc
     let mut first = bench.reader(&group, "m1", &[&topic]).await;
     first.read_until("all partitions", |reader| reader.assigned.len() == 8).await;
     let mut second = bench.reader(&group, "m2", &[&topic]).await;
-    within("half of the partitions each", async {
-        while (first.assigned.len(), second.assigned.len()) != (4, 4) {
-            tokio::select! {
-                done = first.step() => done.unwrap(),
-                done = second.step() => done.unwrap(),
-            }
-        }
-    })
-    .await;
-    let places = first.assigned.iter().chain(&second.assigned).map(|assigned| assigned.partition);
-    assert_eq!(places.collect::<BTreeSet<_>>().len(), 8);
+    share(&mut first, &mut second, (4, 4)).await;
     drop(second);
     first.read_until("the other's partitions", |reader| reader.assigned.len() == 8).await;
     bench.publish(&topic, &[("a", "0"), ("b", "1"), ("c", "2"), ("d", "3"), ("e", "4")]).await;

@@ -25,6 +25,7 @@ mod consuming;
 mod doubles;
 mod embedded;
 mod logs;
+mod membership;
 mod outages;
 mod parking;
 mod relaying;

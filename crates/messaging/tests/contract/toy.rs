@@ -16,8 +16,8 @@ use std::{
 use bytes::Bytes;
 use event_store::{Claim, Metadata, NewEvent, Recorded, Store, StreamId};
 use messaging::{
-    BatchConsumer, ConsumerHandle, ConsumerOptions, Decision, EventLog, Expectation, Handler, Poison, Record,
-    StreamEvents, Streams, Subscription, Undecided, Unreadable,
+    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerOptions, Decision, EventLog, Expectation, Handler,
+    Poison, Record, StreamEvents, Streams, Subscription, Undecided, Unreadable,
 };
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -152,7 +152,7 @@ pub struct Working {
     pub handle: ConsumerHandle,
     pub handler: Arc<Adder>,
     shutdown: CancellationToken,
-    running: JoinHandle<()>,
+    running: JoinHandle<Result<(), ConsumerError>>,
 }
 
 pub fn subscription(group: &str, member: &str, topic: &Arc<str>) -> Subscription {
@@ -185,15 +185,18 @@ pub fn start_with(
     let consumer =
         BatchConsumer::new(store.clone(), log.clone(), subscription, handler.clone(), clock, options);
     let (handle, shutdown) = (consumer.handle(), CancellationToken::new());
-    let running = consumer.run(shutdown.clone());
-    let running = TaskTracker::new().spawn(async move { running.await.unwrap() });
+    let running = TaskTracker::new().spawn(consumer.run(shutdown.clone()));
     Working { handle, handler, shutdown, running }
 }
 
 impl Working {
     pub async fn stop(self) {
         self.shutdown.cancel();
-        within("the consumer's end", self.running).await.unwrap();
+        self.ended().await.unwrap();
+    }
+
+    pub async fn ended(self) -> Result<(), ConsumerError> {
+        within("the consumer's end", self.running).await.unwrap()
     }
 }
 

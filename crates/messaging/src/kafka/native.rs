@@ -1,5 +1,6 @@
-//! A topic's UUID, which the safe interface does not tell. The only unsafe code of this crate.
-#![expect(unsafe_code, reason = "librdkafka tells topic ids only through its C interface")]
+//! What the safe interface does not tell: topics' UUIDs, and a member's id. The only unsafe code of this
+//! crate.
+#![expect(unsafe_code, reason = "librdkafka tells these only through its C interface")]
 
 use std::{
     collections::HashMap,
@@ -13,12 +14,22 @@ use rdkafka::{bindings as c, client::Client, client::ClientContext};
 
 use crate::LogError;
 
-/// The UUIDs of those of the topics that exist. Blocks until the cluster answers or time is up.
-pub(super) fn topic_ids<C: ClientContext>(
+/// Topics as the cluster describes them, by name.
+pub(super) type Topics = HashMap<Arc<str>, Topic>;
+
+/// A topic that exists.
+pub(super) struct Topic {
+    pub(super) id: Arc<str>,
+    /// How many partitions it has.
+    pub(super) partitions: i32,
+}
+
+/// Describes those of the topics that exist. Blocks until the cluster answers or time is up.
+pub(super) fn describe<C: ClientContext>(
     client: &Client<C>,
     topics: &[Arc<str>],
     timeout: Duration,
-) -> Result<HashMap<Arc<str>, Arc<str>>, LogError> {
+) -> Result<Topics, LogError> {
     let names: Result<Vec<CString>, _> = topics.iter().map(|topic| CString::new(&**topic)).collect();
     let names = names.map_err(|_| LogError::Refused("a topic's name has a zero byte".into()))?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
@@ -53,10 +64,7 @@ pub(super) fn topic_ids<C: ClientContext>(
 ///
 /// # Safety
 /// `event` must be a live event of a `DescribeTopics` call.
-unsafe fn read(
-    event: *mut c::rd_kafka_event_t,
-    topics: &[Arc<str>],
-) -> Result<HashMap<Arc<str>, Arc<str>>, LogError> {
+unsafe fn read(event: *mut c::rd_kafka_event_t, topics: &[Arc<str>]) -> Result<Topics, LogError> {
     // SAFETY: the event lives, by this function's contract, and owns all that is read of it: the
     // result, its descriptions and their texts. None is used after this function.
     unsafe {
@@ -82,11 +90,31 @@ unsafe fn read(
             }
             let name = CStr::from_ptr(c::rd_kafka_TopicDescription_name(description)).to_string_lossy();
             let uuid = c::rd_kafka_Uuid_base64str(c::rd_kafka_TopicDescription_topic_id(description));
+            let mut partitions = 0;
+            c::rd_kafka_TopicDescription_partitions(description, &raw mut partitions);
             let topic = topics.iter().find(|topic| ***topic == *name);
             if let (Some(topic), false) = (topic, uuid.is_null()) {
-                found.insert(topic.clone(), CStr::from_ptr(uuid).to_string_lossy().into());
+                let id = CStr::from_ptr(uuid).to_string_lossy().into();
+                let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+                found.insert(topic.clone(), Topic { id, partitions });
             }
         }
         Ok(found)
+    }
+}
+
+/// As which member the group knows this consumer; none before it has joined, and while it joins anew.
+pub(super) fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> {
+    let client = client.native_ptr();
+    // SAFETY: the client outlives this call; the text is a copy that is checked for null, read here, and
+    // freed once with the same client.
+    unsafe {
+        let text = c::rd_kafka_memberid(client);
+        if text.is_null() {
+            return None;
+        }
+        let id = CStr::from_ptr(text).to_string_lossy().into_owned();
+        c::rd_kafka_mem_free(client, text.cast());
+        Some(id).filter(|id| !id.is_empty())
     }
 }

@@ -1,0 +1,106 @@
+//! Who is given which partitions, when members come back to a group that has changed meanwhile.
+
+use std::collections::BTreeSet;
+
+use messaging::{LogError, TopicSpec};
+
+use crate::bench::{Reader, group, on_kafka, within};
+
+/// All partitions of these readers together.
+fn places(readers: &[&Reader]) -> BTreeSet<(String, i32)> {
+    let assigned = readers.iter().flat_map(|reader| &reader.assigned);
+    assigned.map(|it| (it.topic.to_string(), it.partition)).collect()
+}
+
+/// Reads as both until each has so many partitions, and no two the same.
+pub async fn share(first: &mut Reader, second: &mut Reader, each: (usize, usize)) {
+    within("a share for each", async {
+        while (first.assigned.len(), second.assigned.len()) != each {
+            tokio::select! {
+                done = first.step() => done.unwrap(),
+                done = second.step() => done.unwrap(),
+            }
+        }
+    })
+    .await;
+    assert_eq!(places(&[first, second]).len(), each.0 + each.1);
+}
+
+/// A broker gives a member that comes back what it had before, without asking what there is by now.
+#[test]
+fn what_came_while_a_member_was_away_is_read_once_it_is_back() {
+    on_kafka(async |bench| {
+        let (early, late) = (bench.topic(1).await, bench.name());
+        let group = group();
+        let mut before = bench.reader(&group, "m", &[&early, &late]).await;
+        before.read_until("what there is", |reader| reader.assigned.len() == 1).await;
+        drop(before);
+        bench.declare(&late, 2).await;
+        let more = TopicSpec { name: early.clone(), partitions: 3, compacted: false };
+        bench.log.apply(&[more], true).await.unwrap();
+        let mut back = bench.reader(&group, "m", &[&early, &late]).await;
+        back.read_until("what came meanwhile", |reader| places(&[reader]).len() == 5).await;
+    });
+}
+
+#[test]
+fn what_came_while_all_members_were_away_is_shared_once_they_are_back() {
+    on_kafka(async |bench| {
+        let (early, late) = (bench.topic(2).await, bench.name());
+        let group = group();
+        let both = async || {
+            let first = bench.reader(&group, "m1", &[&early, &late]).await;
+            (first, bench.reader(&group, "m2", &[&early, &late]).await)
+        };
+        let (mut first, mut second) = both().await;
+        share(&mut first, &mut second, (1, 1)).await;
+        drop((first, second));
+        bench.declare(&late, 2).await;
+        let (mut first, mut second) = both().await;
+        share(&mut first, &mut second, (2, 2)).await;
+    });
+}
+
+#[test]
+fn what_only_a_new_release_reads_is_read_by_it() {
+    on_kafka(async |bench| {
+        let (common, new) = (bench.topic(2).await, bench.topic(2).await);
+        let group = group();
+        let mut old = bench.reader(&group, "m1", &[&common]).await;
+        let mut replaced = bench.reader(&group, "m2", &[&common]).await;
+        share(&mut old, &mut replaced, (1, 1)).await;
+        drop(replaced);
+        let mut release = bench.reader(&group, "m2", &[&common, &new]).await;
+        within("the new topic", async {
+            while places(&[&old, &release]).len() != 4 {
+                tokio::select! {
+                    done = old.step() => done.unwrap(),
+                    done = release.step() => done.unwrap(),
+                }
+            }
+        })
+        .await;
+        assert!(places(&[&old]).iter().all(|(topic, _)| **topic == *common));
+    });
+}
+
+#[test]
+fn of_two_processes_with_one_members_id_the_one_that_came_first_is_told() {
+    on_kafka(async |bench| {
+        let (topic, group, other) = (bench.topic(1).await, group(), bench.of_another_process().await);
+        let mut older = bench.reader(&group, "m", &[&topic]).await;
+        older.read_until("its partition", |reader| reader.assigned.len() == 1).await;
+        let mut younger = other.reader(&group, "m", &[&topic]).await;
+        younger.read_until("its partition", |reader| reader.assigned.len() == 1).await;
+        let told = within("the fence", async {
+            loop {
+                if let Err(error) = older.step().await {
+                    return error;
+                }
+            }
+        });
+        assert!(matches!(told.await, LogError::Fenced));
+        bench.publish(&topic, &[("a", "0")]).await;
+        younger.read(1).await;
+    });
+}
