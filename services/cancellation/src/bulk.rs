@@ -164,11 +164,11 @@ impl Cancellations {
         rows: &[Listed],
         (allowance, step): (&mut Allowance, &mut Step),
     ) -> Result<bool, Error> {
+        // Those that are there, in the rows' order.
+        let mut cases = self.cases(rows).await?.into_iter().peekable();
         for row in rows {
-            let meant = match self.cases(std::slice::from_ref(row)).await?.pop() {
-                Some(case) => bulk.meant(&case),
-                None => Vec::new(),
-            };
+            let case = cases.next_if(|case| case.request.id.as_str() == row.stream.as_str());
+            let meant = case.map_or_else(Vec::new, |case| bulk.meant(&case));
             if !allowance.has(&meant) {
                 return Ok(false);
             }

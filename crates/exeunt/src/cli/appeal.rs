@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 use proto::identity::v1 as pb;
 
-use super::{Failure, Output, Servers, identity::service};
+use super::{Failure, Output, Servers, args::Decided, identity::service};
 use crate::text;
 
 /// What to do with appeals.
@@ -68,12 +68,8 @@ pub struct Decide {
     /// The ban ends
     #[arg(long)]
     lift: bool,
-    /// Who decides: a number or a name at work
-    #[arg(long)]
-    actor: String,
-    /// Why; it is kept. Nothing personal
-    #[arg(long)]
-    reason: String,
+    #[command(flatten)]
+    decided: Decided,
     /// Makes repeating it harmless
     #[arg(long, default_value = "")]
     request_id: String,
@@ -120,8 +116,8 @@ pub async fn run(servers: &Servers, command: AppealCommand, output: &Output) -> 
                 request_id: flags.request_id,
                 appeal_id: flags.appeal_id,
                 decision: decision.into(),
-                actor: flags.actor,
-                reason: flags.reason,
+                actor: flags.decided.actor,
+                reason: flags.decided.reason,
             };
             let answer = service.decide_appeal(request).await?.into_inner();
             let stands = if flags.lift { "the ban has ended\n" } else { "the ban stands\n" };
@@ -152,10 +148,8 @@ fn table(appeals: &[pb::Appeal]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::args::tests::parses;
 
     #[test]
     fn appeals_stand_in_columns() {
@@ -176,10 +170,7 @@ apl_1   sbj_1    undecided  FRAUD       2026-12-31 00:00:00 UTC
 
     #[test]
     fn a_decision_upholds_or_lifts_and_says_by_whom_and_why() {
-        let parse = |words: &str| {
-            let words = format!("exeunt appeal decide apl_1 {words}");
-            Cli::try_parse_from(words.split_whitespace()).is_ok()
-        };
+        let parse = |words: &str| parses(&format!("exeunt appeal decide apl_1 {words}"));
         assert!(
             parse("--uphold --actor ops-7 --reason heard") && parse("--lift --actor ops-7 --reason heard")
         );

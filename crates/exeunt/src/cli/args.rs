@@ -555,11 +555,27 @@ pub struct PolicyClock {
     pub files: PolicyFiles,
 }
 
+/// By whom something was decided, and why.
+#[derive(Debug, Args)]
+pub struct Decided {
+    /// Who decides it: a number or a name at work
+    #[arg(long)]
+    pub actor: String,
+    /// Why; it is kept. Nothing personal
+    #[arg(long)]
+    pub reason: String,
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    /// Whether the command line takes these words.
+    pub(crate) fn parses(words: &str) -> bool {
+        Cli::try_parse_from(words.split_whitespace()).is_ok()
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -568,12 +584,11 @@ mod tests {
 
     #[test]
     fn a_subject_has_a_contact_and_a_code_is_sent_or_taken_but_not_both() {
-        let parse = |words: &str| Cli::try_parse_from(words.split(' ')).is_ok();
-        assert!(parse("exeunt register --region CN --edition domestic --email a@b.c --sms +8613812345678"));
-        assert!(!parse("exeunt register --region CN --edition domestic"));
-        assert!(!parse("exeunt register --region CN --edition lunar --email a@b.c"));
-        assert!(parse("exeunt identify can_1 --factor sms --subject sbj_1"));
-        assert!(parse("exeunt identify --verification ver_1 --code 123456"));
+        assert!(parses("exeunt register --region CN --edition domestic --email a@b.c --sms +8613812345678"));
+        assert!(!parses("exeunt register --region CN --edition domestic"));
+        assert!(!parses("exeunt register --region CN --edition lunar --email a@b.c"));
+        assert!(parses("exeunt identify can_1 --factor sms --subject sbj_1"));
+        assert!(parses("exeunt identify --verification ver_1 --code 123456"));
         for wrong in [
             "exeunt identify",
             "exeunt identify can_1",
@@ -584,7 +599,7 @@ mod tests {
             "exeunt identify --verification ver_1 --code 123456 --subject sbj_1",
             "exeunt identify can_1 --factor face",
         ] {
-            assert!(!parse(wrong), "{wrong}");
+            assert!(!parses(wrong), "{wrong}");
         }
     }
 

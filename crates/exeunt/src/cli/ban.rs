@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 use proto::identity::v1::{self as pb, contact::Address};
 
-use super::{Failure, Output, Servers, identity::service};
+use super::{Failure, Output, Servers, args::Decided, identity::service};
 use crate::text;
 
 /// What to do about a ban.
@@ -42,12 +42,8 @@ pub struct Lift {
     /// Whose
     #[arg(long)]
     subject: String,
-    /// Who does it: a number or a name at work
-    #[arg(long)]
-    actor: String,
-    /// Why; it is kept. Nothing personal
-    #[arg(long)]
-    reason: String,
+    #[command(flatten)]
+    decided: Decided,
     /// Makes repeating it harmless
     #[arg(long, default_value = "")]
     request_id: String,
@@ -71,12 +67,8 @@ pub struct AllowAgain {
     /// A phone number of theirs, a plus sign and 7 to 15 digits
     #[arg(long)]
     sms: Option<String>,
-    /// Who does it: a number or a name at work
-    #[arg(long)]
-    actor: String,
-    /// Why; it is kept. Nothing personal
-    #[arg(long)]
-    reason: String,
+    #[command(flatten)]
+    decided: Decided,
 }
 
 /// Does what the arguments say.
@@ -89,7 +81,7 @@ pub async fn run(servers: &Servers, command: BanCommand, output: &Output) -> Res
             let answer = service.ban_subject(request).await?.into_inner();
             output.answer(&answer, |_| format!("{subject} is banned from signing in\n"));
         }
-        BanCommand::Lift(Lift { subject, actor, reason, request_id }) => {
+        BanCommand::Lift(Lift { subject, decided: Decided { actor, reason }, request_id }) => {
             let request = pb::LiftBanRequest { request_id, subject_id: subject.clone(), actor, reason };
             let answer = service.lift_ban(request).await?.into_inner();
             output.answer(&answer, |_| format!("{subject} is banned no more\n"));
@@ -99,7 +91,7 @@ pub async fn run(servers: &Servers, command: BanCommand, output: &Output) -> Res
             let answer = service.check_sign_in(request).await?.into_inner();
             output.answer(&answer, |answer| text::standing(&subject, answer));
         }
-        BanCommand::AllowAgain(AllowAgain { email, sms, actor, reason }) => {
+        BanCommand::AllowAgain(AllowAgain { email, sms, decided: Decided { actor, reason } }) => {
             let address = email.map(Address::Email).or(sms.map(Address::Sms));
             let contact = Some(pb::Contact { address });
             let request = pb::AllowReRegistrationRequest { contact, actor, reason };
@@ -112,14 +104,11 @@ pub async fn run(servers: &Servers, command: BanCommand, output: &Output) -> Res
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
-    use crate::cli::Cli;
+    use crate::cli::args::tests::parses;
 
     #[test]
     fn a_ban_has_a_code_and_its_end_a_reason_and_both_somebody_who_does_it() {
-        let parse =
-            |words: &str| Cli::try_parse_from(format!("exeunt ban {words}").split_whitespace()).is_ok();
+        let parse = |words: &str| parses(&format!("exeunt ban {words}"));
         assert!(parse("place --subject sbj_1 --reason-code FRAUD --actor ops-7"));
         assert!(
             !parse("place --subject sbj_1 --reason-code FRAUD") && !parse("place --subject sbj_1 --actor a")

@@ -3,7 +3,11 @@
 use clap::{Args, Subcommand};
 use proto::identity::v1 as pb;
 
-use super::{Failure, Output, Servers, args::Factor, identity::service};
+use super::{
+    Failure, Output, Servers,
+    args::{Decided, Factor},
+    identity::{service, tell_how_to_go_on},
+};
 use crate::text;
 
 /// What to do about guardians.
@@ -45,12 +49,8 @@ pub struct End {
     /// Who guards them no more
     #[arg(long)]
     guardian: String,
-    /// Who says so: a number or a name at work
-    #[arg(long)]
-    actor: String,
-    /// Why; it is kept. Nothing personal
-    #[arg(long)]
-    reason: String,
+    #[command(flatten)]
+    decided: Decided,
     /// Makes repeating it harmless
     #[arg(long, default_value = "")]
     request_id: String,
@@ -104,8 +104,8 @@ pub async fn run(servers: &Servers, command: GuardianCommand, output: &Output) -
                 request_id: flags.request_id,
                 subject_id: flags.subject,
                 guardian_subject_id: flags.guardian,
-                actor: flags.actor,
-                reason: flags.reason,
+                actor: flags.decided.actor,
+                reason: flags.decided.reason,
             };
             let answer = service.end_guardian(request).await?.into_inner();
             output.answer(&answer, |_| said);
@@ -119,17 +119,10 @@ pub async fn run(servers: &Servers, command: GuardianCommand, output: &Output) -
                 factor: flags.factor.to_proto().into(),
             };
             let answer = service.start_guardian_verification(request).await?.into_inner();
-            let id = answer.verification_id.clone();
-            output.answer(&answer, |answer| {
-                text::verification(&pb::StartVerificationResponse {
-                    verification_id: answer.verification_id.clone(),
-                    masked_address: answer.masked_address.clone(),
-                    expires_at: answer.expires_at,
-                })
+            output.answer(&answer, |it| {
+                text::verification(&it.verification_id, &it.masked_address, it.expires_at.as_ref())
             });
-            output.aside(&format!(
-                "with the code that was sent: exeunt identify --verification {id} --code <six digits>"
-            ));
+            tell_how_to_go_on(output, &answer.verification_id);
         }
         GuardianCommand::Consent(Consent { cancellation_id, subject, token, request_id }) => {
             let (subject_id, verification_token) = (subject, token);
@@ -148,14 +141,11 @@ pub async fn run(servers: &Servers, command: GuardianCommand, output: &Output) -
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
-    use crate::cli::Cli;
+    use crate::cli::args::tests::parses;
 
     #[test]
     fn who_guards_is_named_beside_who_is_guarded() {
-        let parse =
-            |words: &str| Cli::try_parse_from(format!("exeunt guardian {words}").split_whitespace()).is_ok();
+        let parse = |words: &str| parses(&format!("exeunt guardian {words}"));
         assert!(parse("record --subject sbj_1 --guardian sbj_2 --ground PARENT"));
         assert!(
             !parse("record --subject sbj_1 --guardian sbj_2") && !parse("record --guardian sbj_2 --ground A")

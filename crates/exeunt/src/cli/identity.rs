@@ -64,12 +64,18 @@ async fn start(
         ..pb::StartVerificationRequest::default()
     };
     let answer = service(servers).await?.start_verification(request).await?.into_inner();
-    let id = answer.verification_id.clone();
-    output.answer(&answer, text::verification);
-    output.aside(&format!(
-        "with the code that was sent: exeunt identify --verification {id} --code <six digits>"
-    ));
+    output.answer(&answer, |it| {
+        text::verification(&it.verification_id, &it.masked_address, it.expires_at.as_ref())
+    });
+    tell_how_to_go_on(output, &answer.verification_id);
     Ok(())
+}
+
+/// What to do with the code of a verification that was started.
+pub(super) fn tell_how_to_go_on(output: &Output, verification: &str) {
+    output.aside(&format!(
+        "with the code that was sent: exeunt identify --verification {verification} --code <six digits>"
+    ));
 }
 
 async fn subject_of(servers: &Servers, cancellation_id: &str) -> Result<String, Failure> {

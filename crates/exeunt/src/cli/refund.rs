@@ -226,10 +226,8 @@ fn table(refunds: &[pb::Refund]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::args::tests::parses;
 
     #[test]
     fn an_amount_is_written_as_people_write_it() {
@@ -247,10 +245,7 @@ mod tests {
 
     #[test]
     fn a_decision_approves_or_refuses_and_a_refusal_says_why_and_what_then() {
-        let parse = |words: &str| {
-            let words = format!("exeunt refund decide ref_1 --actor clerk-7 {words}");
-            Cli::try_parse_from(words.split_whitespace()).is_ok()
-        };
+        let parse = |words: &str| parses(&format!("exeunt refund decide ref_1 --actor clerk-7 {words}"));
         assert!(parse("--approve CNY:25.00") && parse("--approve CNY:25.00 --pay-out"));
         assert!(parse("--refuse PERIOD_USED --basis Terms-4 --remedy Complain."));
         assert!(!parse(""));

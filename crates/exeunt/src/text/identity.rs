@@ -1,17 +1,18 @@
 //! A verification: where the code went, and what it was exchanged for. Whether a subject may sign in, and
 //! an appeal.
 
+use prost_types::Timestamp;
 use proto::identity::v1 as pb;
 
 use super::{Lines, moment, word};
 
 /// A verification that was started.
 #[must_use]
-pub fn verification(of: &pb::StartVerificationResponse) -> String {
+pub fn verification(id: &str, masked_address: &str, expires_at: Option<&Timestamp>) -> String {
     let mut lines = Lines::default();
-    lines.add(format!("Verification {}", of.verification_id));
-    lines.add(format!("  {:<16}{}", "code sent to", of.masked_address));
-    lines.add(format!("  {:<16}{}", "valid until", moment(of.expires_at.as_ref())));
+    lines.add(format!("Verification {id}"));
+    lines.add(format!("  {:<16}{masked_address}", "code sent to"));
+    lines.add(format!("  {:<16}{}", "valid until", moment(expires_at)));
     lines.0
 }
 
@@ -88,7 +89,7 @@ Subject sbj_1
 
     #[test]
     fn an_appeal_is_shown_with_what_the_subject_says_and_how_it_was_decided() {
-        let at = Some(prost_types::Timestamp { seconds: 1_763_712_000, nanos: 0 });
+        let at = Some(Timestamp { seconds: 1_763_712_000, nanos: 0 });
         let decided = pb::GetAppealResponse {
             subject_id: "sbj_1".into(),
             state: pb::AppealState::Upheld.into(),
@@ -113,18 +114,13 @@ Appeal apl_1: upheld
 
     #[test]
     fn a_verification_tells_where_its_code_went_and_its_token_until_when_it_is_good() {
-        let at = Some(prost_types::Timestamp { seconds: 1_763_712_000, nanos: 0 });
-        let started = pb::StartVerificationResponse {
-            verification_id: "ver_1".into(),
-            masked_address: "u***@example.com".into(),
-            expires_at: at,
-        };
+        let at = Some(Timestamp { seconds: 1_763_712_000, nanos: 0 });
         let expected = "\
 Verification ver_1
   code sent to    u***@example.com
   valid until     2025-11-21 08:00:00 UTC
 ";
-        assert_eq!(verification(&started), expected);
+        assert_eq!(verification("ver_1", "u***@example.com", at.as_ref()), expected);
         let completed = pb::CompleteVerificationResponse {
             verification_token: "t.o.k".into(),
             level: pb::VerificationLevel::Single.into(),
