@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, env, process::Stdio, time::Duration};
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, ChildStdin, Command},
+    sync::Mutex,
     time::timeout,
 };
 
@@ -20,6 +21,8 @@ const STOPS_WITHIN: Duration = Duration::from_secs(60);
 struct Server {
     part: Part,
     child: Child,
+    /// Kept open for as long as it is to serve.
+    input: Mutex<Option<ChildStdin>>,
     url: String,
     process: Group,
 }
@@ -64,9 +67,17 @@ impl Servers {
         Ok(peaks)
     }
 
+    /// Has the first of them put so many records that nobody can read on the log a second, from now on.
+    pub async fn poison(&self, per_s: u32) -> Result<()> {
+        let server = self.0.first().context("there are no servers")?;
+        let mut input = server.input.lock().await;
+        let input = input.as_mut().context("a server has no input")?;
+        Ok(input.write_all(format!("{per_s}\n").as_bytes()).await?)
+    }
+
     pub async fn stop(mut self) -> Result<()> {
         for server in &mut self.0 {
-            drop(server.child.stdin.take());
+            drop(server.input.get_mut().take());
         }
         for server in &mut self.0 {
             let ended = timeout(STOPS_WITHIN, server.child.wait()).await;
@@ -83,6 +94,7 @@ impl Server {
         command.arg("server").args(&part.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().context("a server cannot be started")?;
         let process = Group::of(child.id().context("a server has ended")?);
+        let input = Mutex::new(child.stdin.take());
         let output = child.stdout.take().context("a server has no output")?;
         let mut lines = BufReader::new(output).lines();
         let line =
@@ -90,6 +102,6 @@ impl Server {
         let line = line?.with_context(|| format!("{} ended before it listened", part.name))?;
         let url =
             line.strip_prefix(LISTENING).context("a server said something else than where it listens")?;
-        Ok(Self { url: url.to_owned(), part, child, process })
+        Ok(Self { url: url.to_owned(), part, child, input, process })
     }
 }

@@ -36,9 +36,8 @@ impl Layout {
         Self { processes: Processes::One, replicas: 1 }
     }
 
-    /// What is to be started. The units are spread over the processes. The first process puts so many
-    /// poison records a second on the log.
-    pub fn parts(self, engine: &Engine, with_units: bool, poison_per_s: u64) -> Vec<Part> {
+    /// What is to be started. The units are spread over the processes.
+    pub fn parts(self, engine: &Engine, with_units: bool) -> Vec<Part> {
         let units: Vec<usize> = if with_units { (1..=UNITS).collect() } else { Vec::new() };
         let roles = match self.processes {
             Processes::One => vec![(None, units)],
@@ -56,9 +55,6 @@ impl Layout {
                 arguments.extend(role.map(|role| format!("--roles={role}")));
                 arguments.push(format!("--member-id=bench-{replica}"));
                 arguments.extend(units.iter().map(|unit| format!("--unit={unit}")));
-                if poison_per_s > 0 && parts.is_empty() {
-                    arguments.push(format!("--poison-per-s={poison_per_s}"));
-                }
                 parts.push(Part {
                     name,
                     coordinates: role.is_none_or(|role| role == Role::Cancellation),
@@ -81,7 +77,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let engine = Engine::new(EngineKind::Embedded, home.path()).unwrap();
         let layout = Layout { processes: Processes::Roles, replicas: 2 };
-        let parts = layout.parts(&engine, true, 0);
+        let parts = layout.parts(&engine, true);
         assert_eq!(parts.len(), 12);
         let with =
             |text: &str| parts.iter().filter(|part| part.arguments.iter().any(|it| it == text)).count();

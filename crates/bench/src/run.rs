@@ -64,7 +64,7 @@ pub struct Plan<'a> {
     pub saturated: bool,
     pub loaded: bool,
     /// Records that nobody can read, put on the log each second.
-    pub poison_per_s: u64,
+    pub poison_per_s: u32,
     /// How many completed are stored before saturation is measured a second time; 0 for never.
     pub history: usize,
     /// Whether the bytes of rows and messages are wanted.
@@ -89,7 +89,7 @@ pub async fn run(plan: &Plan<'_>) -> Result<Outcome> {
 
 async fn with_servers(plan: &Plan<'_>, engine: &Engine) -> Result<Outcome> {
     say(plan, "starting");
-    let mut parts = plan.layout.parts(engine, plan.workload.with_units(), plan.poison_per_s);
+    let mut parts = plan.layout.parts(engine, plan.workload.with_units());
     for part in &mut parts {
         part.arguments.extend(plan.settings.iter().map(|setting| format!("--set={setting}")));
     }
@@ -194,7 +194,9 @@ impl Bench<'_> {
             self.servers.processes().into_iter().chain(own).chain(self.engine.processes()).collect();
         let mut used: Vec<Vec<Duration>> = Vec::new();
         let mark = || used.push(processes.iter().map(|(_, group)| group.cpu()).collect());
+        self.servers.poison(self.plan.poison_per_s).await?;
         let (full, lasted) = self.field.closed_loop(in_flight, ramp, window, mark).await?;
+        self.servers.poison(0).await?;
         self.prove(&full).await?;
         ensure!(lasted >= window / 2, "subjects ran out after {lasted:?} of {window:?}");
         let mut cpu = Cpu::new();

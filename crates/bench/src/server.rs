@@ -1,6 +1,6 @@
 //! The product in a process of its own, with the units beside its own participants.
 
-use std::{collections::BTreeMap, io::Read as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::stdin, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use exeunt::compose::{self, Guest, Overrides, Running};
 use messaging::Message;
 use participant::contract::{ACKNOWLEDGEMENTS, instructions_topic};
 use service_kit::{Config, config::Sources, telemetry};
-use tokio::{task::JoinSet, time::interval};
+use tokio::{sync::watch, task::JoinSet, time::interval};
 use types::fresh_uuid;
 
 use crate::unit::{self, Unit};
@@ -40,12 +40,10 @@ pub struct Flags {
     /// Settings that differ from the defaults, as `key=value`.
     #[arg(long)]
     set: Vec<String>,
-    /// How many records that nobody can read it puts on the log.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000))]
-    poison_per_s: u64,
 }
 
-/// Serves until standard input ends, which it does when the bench ends, however it ends.
+/// Serves until standard input ends, which it does when the bench ends, however it ends. Each line of it says
+/// how many records that nobody can read are put on the log a second from then on.
 pub fn main(flags: Flags) -> Result<()> {
     let runtime = exeunt::runtime()?;
     let served = runtime.block_on(serve(flags));
@@ -73,12 +71,16 @@ async fn serve(flags: Flags) -> Result<()> {
     telemetry::init(&config.log, config.log_format)?;
     let mut running = compose::start(config, Overrides { guests, ..Overrides::default() }).await?;
     println!("{LISTENING}http://{}", running.address());
+    let (wanted, poison_per_s) = watch::channel(0);
     let mut poisoning = JoinSet::new();
-    if flags.poison_per_s > 0 {
-        poisoning.spawn(poison(running.log(), flags.poison_per_s));
-    }
-    let input_ends = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+    poisoning.spawn(poison(running.log(), poison_per_s));
+    let input_ends = tokio::task::spawn_blocking(move || {
+        for line in stdin().lines().map_while(Result::ok) {
+            wanted.send_replace(line.parse().unwrap_or_default());
+        }
+    });
     tokio::select! {
+        biased;
         _ = input_ends => stop(running).await?,
         ended = running.join() => ended?,
         Some(failed) = poisoning.join_next() => failed??,
@@ -93,17 +95,21 @@ async fn stop(mut running: Running) -> Result<()> {
 
 /// Puts records that nobody can read, each of a key of its own, on the topics of instructions and
 /// acknowledgements by turns.
-async fn poison(log: Arc<dyn messaging::EventLog>, per_s: u64) -> Result<()> {
+async fn poison(log: Arc<dyn messaging::EventLog>, mut per_s: watch::Receiver<u32>) -> Result<()> {
     let names = unit::names().into_iter();
     let topics = names.flat_map(|name| [instructions_topic(&name).into(), ACKNOWLEDGEMENTS.into()]);
     let topics: Vec<Arc<str>> = topics.collect();
-    let mut ticks = interval(Duration::from_secs(1) / u32::try_from(per_s)?);
-    for topic in topics.iter().cycle() {
-        ticks.tick().await;
-        let (key, payload) = (fresh_uuid().to_string(), Bytes::from_static(b"\xff\xff\xff\xff"));
-        let record =
-            Message { topic: topic.clone(), key: key.into(), headers: Vec::new(), payload: Some(payload) };
-        log.publish(vec![record]).await?;
+    let mut topics = topics.iter().cycle();
+    while let Ok(wanted) = per_s.wait_for(|wanted| *wanted > 0).await.map(|wanted| *wanted) {
+        let mut ticks = interval(Duration::from_secs(1) / wanted);
+        while *per_s.borrow() == wanted
+            && let Some(topic) = topics.next().cloned()
+        {
+            ticks.tick().await;
+            let (key, payload) =
+                (fresh_uuid().to_string().into(), Some(Bytes::from_static(b"\xff\xff\xff\xff")));
+            log.publish(vec![Message { topic, key, headers: Vec::new(), payload }]).await?;
+        }
     }
     Ok(())
 }

@@ -148,7 +148,7 @@ async fn measure(
         }
         Step::Poisoned => {
             let records = 2.0 * UNITS as f64 * report.completed_per_s(FAN_OUT).unwrap_or(1_000.0);
-            let poison_per_s = (records * POISON_SHARE).max(1.0) as u64;
+            let poison_per_s = (records * POISON_SHARE).max(1.0) as u32;
             report.add(POISONED, run::run(&Plan { poison_per_s, ..saturation }).await?.figures);
         }
         Step::Floor => {

@@ -68,6 +68,9 @@ pub const EVENT_LOG: &str = "event log";
 pub const EVENT_STORE: &str = "event store";
 const RELAY_BEHIND: &str = "relay";
 
+/// How long a fence by another process counts.
+const FENCED_WITHIN: Duration = Duration::from_secs(60);
+
 /// Why the work on a batch ended early.
 enum Stop {
     /// The process stops.
@@ -117,7 +120,7 @@ impl<H: Handler> BatchConsumer<H> {
     /// # Errors
     /// [`ConsumerError`] when going on is of no use; an outage is not that.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
-        let mut pause = self.options.back_off();
+        let (mut pause, mut fenced_at) = (self.options.back_off(), None);
         loop {
             let Some(log) = self.join(&shutdown).await? else { return Ok(()) };
             let working = Working::new(self.options.cached_streams_max);
@@ -141,6 +144,15 @@ impl<H: Handler> BatchConsumer<H> {
             self = worker.consumer;
             match ended {
                 Ok(()) | Err(Stop::Shutdown) => return Ok(()),
+                // Each of two fences the other as often as it joins again: the older is the first to be fenced
+                // twice. After a fail-over of brokers the other may have been a ghost of our own.
+                Err(Stop::Failed(error @ ConsumerError::Fenced { .. })) => {
+                    let before = fenced_at.replace(Instant::now());
+                    if before.is_some_and(|before: Instant| before.elapsed() < FENCED_WITHIN) {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "consumer joins its group again");
+                }
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::MembershipLost) => {
                     tracing::warn!(group = %self.subscription.group, "consumer joins its group again");

@@ -82,8 +82,8 @@ pub enum LogError {
     /// Another process has this member's id: this one must stop.
     #[error("another process has this member's id")]
     Fenced,
-    /// The group no longer takes what comes from this member for its own, though nobody else has its id: it must
-    /// join again.
+    /// The group no longer takes what comes from this member for its own, though no other process has its
+    /// instance id: it must join again.
     #[error("the group has lost this member")]
     MembershipLost,
     /// The log refused for good.

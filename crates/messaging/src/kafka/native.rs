@@ -103,7 +103,8 @@ unsafe fn read(event: *mut c::rd_kafka_event_t, topics: &[Arc<str>]) -> Result<T
     }
 }
 
-/// As which member the group knows this consumer; none before it has joined, and while it joins anew.
+/// The member id that the broker gave this consumer (not its instance id, which is the process's own); none
+/// before it has joined, and while it joins anew.
 pub(super) fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> {
     let client = client.native_ptr();
     // SAFETY: the client outlives this call; the text is a copy that is checked for null, read here, and

@@ -36,14 +36,14 @@ const POLL_IDLE: Duration = Duration::from_millis(100);
 const POLL_SOON: Duration = Duration::from_millis(5);
 /// How long the thread waits for its reader before it pauses the partitions and polls on, so that
 /// the group does not take it for dead. Kafka's limit is `max.poll.interval.ms`, 5 min.
-const FULL_MAX: Duration = Duration::from_secs(30);
+pub(super) const FULL_MAX: Duration = Duration::from_secs(10);
 const FULL_LOOK: Duration = Duration::from_millis(200);
 /// How often it is said that no broker can be reached.
 const DOWN_INTERVAL: Duration = Duration::from_secs(5);
 /// How often offsets are told to Kafka.
 const HINT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the cluster may take to say who has our id.
+/// How long the cluster may take to say who goes by our instance id.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the reader gets.
@@ -79,6 +79,8 @@ pub(super) struct ConsumerThread {
     /// Partitions that may give nothing any more, and are sought again.
     pub(super) silent: Vec<Place>,
     pub(super) sharing: Sharing,
+    /// Whether the group was left, to join it again.
+    pub(super) left: bool,
     /// Since when an offset is complained about.
     pub(super) lost: Option<Instant>,
     hinted: Instant,
@@ -112,6 +114,7 @@ impl ConsumerThread {
             hints: HashMap::new(),
             silent: Vec::new(),
             sharing: Sharing::default(),
+            left: false,
             lost: None,
             hinted: now,
             down: None,
@@ -130,6 +133,7 @@ impl ConsumerThread {
             self.poll(wait);
             self.tell_hints();
             self.look_at_topics();
+            self.find_fatal();
         }
         // A group that waits for its assignment to be taken over cannot be closed.
         if !self.waiting.is_empty() {
@@ -360,12 +364,22 @@ impl ConsumerThread {
         }
     }
 
-    /// Our id in the group is somebody else's: another process's, or our own. After an outage a broker may
-    /// take what we sent before for another member's, and fence us from ourselves.
+    /// A fatal error is told once, perhaps to a poll that only kept the member alive.
+    fn find_fatal(&mut self) {
+        if !self.ended
+            && let Some((code, _)) = self.consumer.client().fatal_error()
+        {
+            self.failed(&KafkaError::MessageConsumptionFatal(code));
+        }
+    }
+
+    /// Our instance id has another member id by now: another process's, or one of our own. After an outage
+    /// a broker may take what we sent before for another's, and fence us from ourselves.
     fn fenced(&mut self) {
         let ours = member_id(self.consumer.client());
         let group = Group::of(&self.consumer, &self.subscription, GROUP_TIMEOUT);
-        let other = ours.zip(group.ok()).is_some_and(|(ours, group)| !group.members.contains(&ours));
+        let instance = &self.subscription.member;
+        let other = ours.zip(group.ok()).is_some_and(|(ours, group)| group.has_another(instance, &ours));
         self.end(if other { LogError::Fenced } else { LogError::MembershipLost });
     }
 

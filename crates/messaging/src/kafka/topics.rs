@@ -26,10 +26,15 @@ const LOST_INTERVAL: Duration = Duration::from_millis(200);
 const LOST_LOOK_MAX: Duration = Duration::from_secs(1);
 const BOUNDS_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// After how many looks at partitions that nobody reads a member acts: what was just made is about to be
-/// shared out, and one that acts is enough, unless only others know of the topic.
-const LOOKS_OF_THE_FIRST: u32 = 2;
-const LOOKS_OF_OTHERS: u32 = 4;
+/// After how many looks at partitions that nobody reads a member acts. What was just made is about to be
+/// shared out, to who is alone at once. Of several members one may still hold back what another is to have,
+/// for as long as its thread waits for its reader ([`FULL_MAX`](super::thread::FULL_MAX)). The member with
+/// the first partition acts first, the others if it did not: it may not know of the topic.
+const LOOKS_ALONE: u32 = 2;
+const LOOKS_OF_THE_FIRST: u32 = 7;
+const LOOKS_OF_OTHERS: u32 = 10;
+/// How long a member waits that could not learn who reads what; each time twice as long.
+const ASKS_AGAIN: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(64));
 
 /// What is known of how the group shares out its partitions, since ours last changed.
 #[derive(Default)]
@@ -38,6 +43,8 @@ pub(super) struct Sharing {
     read: usize,
     /// How often some were seen in nobody's.
     looks: u32,
+    /// When the cluster is asked again that did not say who reads what, and how long that was waited for.
+    asks_again: Option<(Instant, Duration)>,
 }
 
 impl ConsumerThread {
@@ -106,7 +113,9 @@ impl ConsumerThread {
             self.find_lost();
         }
         if self.looked.elapsed() >= TOPIC_INTERVAL {
-            if let Some(topics) = self.find_recreated() {
+            if std::mem::take(&mut self.left) {
+                self.join_again();
+            } else if let Some(topics) = self.find_recreated() {
                 self.find_unread(&topics);
             }
             self.read_silent();
@@ -147,28 +156,53 @@ impl ConsumerThread {
         if self.sharing.read == all.len() || !self.waiting.is_empty() {
             return;
         }
-        let others = || all.iter().filter(|place| !self.reading.contains_key(*place));
-        let (mut unread, mut first) = (Vec::new(), true);
-        if others().next().is_some() {
-            let Ok(group) = Group::of(&self.consumer, &self.subscription, ANSWER_TIMEOUT) else { return };
-            if !group.is_stable {
-                return;
-            }
-            unread.extend(others().filter(|place| !group.places.contains(*place)));
-            first = group.places.first().is_none_or(|first| self.reading.contains_key(first));
+        let others = all.iter().filter(|place| !self.reading.contains_key(*place));
+        let (mut unread, mut patience) = (others.cloned().collect::<Vec<_>>(), LOOKS_ALONE);
+        if !unread.is_empty() {
+            let Some(group) = self.ask_group() else { return };
+            unread.retain(|place| !group.places.contains(place));
+            let is_first = || group.places.first().is_none_or(|first| self.reading.contains_key(first));
+            patience = match group.members.len() {
+                1 => LOOKS_ALONE,
+                _ if is_first() => LOOKS_OF_THE_FIRST,
+                _ => LOOKS_OF_OTHERS,
+            };
         }
         if unread.is_empty() {
-            self.sharing = Sharing { read: all.len(), looks: 0 };
+            self.sharing = Sharing { read: all.len(), ..Sharing::default() };
             return;
         }
         self.sharing.looks += 1;
-        if self.sharing.looks < if first { LOOKS_OF_THE_FIRST } else { LOOKS_OF_OTHERS } {
-            return;
+        if self.sharing.looks >= patience {
+            tracing::warn!(group = %self.subscription.group, ?unread, "nobody reads these partitions: joins again");
+            // Joined at once, it would not have left, and a group that nobody has left keeps its shares.
+            self.consumer.unsubscribe();
+            self.left = true;
         }
-        tracing::warn!(group = %self.subscription.group, ?unread, "nobody reads these partitions: joins again");
-        self.sharing = Sharing::default();
-        self.consumer.unsubscribe();
-        if let Err(error) = subscribe(&self.consumer, &self.subscription) {
+    }
+
+    /// How the group stands, when it is not just sharing out its partitions anew.
+    fn ask_group(&mut self) -> Option<Group> {
+        let now = Instant::now();
+        let (at, wait) = self.sharing.asks_again.unwrap_or((now, ASKS_AGAIN.0));
+        if now < at {
+            return None;
+        }
+        match Group::of(&self.consumer, &self.subscription, ANSWER_TIMEOUT) {
+            Ok(group) => Some(group).filter(|group| group.is_stable),
+            Err(error) => {
+                tracing::debug!(group = %self.subscription.group, %error, "who reads what is not known");
+                self.sharing.asks_again = Some((now + wait, (wait * 2).min(ASKS_AGAIN.1)));
+                None
+            }
+        }
+    }
+
+    fn join_again(&mut self) {
+        if let Err(error) = subscribe(&self.consumer, &self.subscription)
+            // A fence has its own end.
+            && self.consumer.client().fatal_error().is_none()
+        {
             self.end(error);
         }
     }

@@ -26,6 +26,19 @@ pub async fn share(first: &mut Reader, second: &mut Reader, each: (usize, usize)
     assert_eq!(places(&[first, second]).len(), each.0 + each.1);
 }
 
+/// Reads as both until they have so many partitions together.
+async fn read_all(first: &mut Reader, second: &mut Reader, all: usize) {
+    within("all partitions", async {
+        while places(&[first, second]).len() != all {
+            tokio::select! {
+                done = first.step() => done.unwrap(),
+                done = second.step() => done.unwrap(),
+            }
+        }
+    })
+    .await;
+}
+
 /// A broker gives a member that comes back what it had before, without asking what there is by now.
 #[test]
 fn what_came_while_a_member_was_away_is_read_once_it_is_back() {
@@ -71,16 +84,24 @@ fn what_only_a_new_release_reads_is_read_by_it() {
         share(&mut old, &mut replaced, (1, 1)).await;
         drop(replaced);
         let mut release = bench.reader(&group, "m2", &[&common, &new]).await;
-        within("the new topic", async {
-            while places(&[&old, &release]).len() != 4 {
-                tokio::select! {
-                    done = old.step() => done.unwrap(),
-                    done = release.step() => done.unwrap(),
-                }
-            }
-        })
-        .await;
-        assert!(places(&[&old]).iter().all(|(topic, _)| **topic == *common));
+        read_all(&mut old, &mut release, 4).await;
+        assert!(old.assigned.iter().all(|it| it.topic == common));
+    });
+}
+
+/// It is given what it had before, and leaves it unread.
+#[test]
+fn what_a_release_that_was_rolled_back_reads_no_more_others_read() {
+    on_kafka(async |bench| {
+        let (common, new) = (bench.topic(2).await, bench.topic(4).await);
+        let group = group();
+        let mut stays = bench.reader(&group, "m1", &[&common, &new]).await;
+        let mut replaced = bench.reader(&group, "m2", &[&common, &new]).await;
+        share(&mut stays, &mut replaced, (3, 3)).await;
+        drop(replaced);
+        let mut release = bench.reader(&group, "m2", &[&common]).await;
+        read_all(&mut stays, &mut release, 6).await;
+        assert!(release.assigned.iter().all(|it| it.topic == common));
     });
 }
 
