@@ -23,7 +23,6 @@ const WAIT_MAX: Duration = Duration::from_secs(90);
 /// What a case works on.
 pub struct Bench {
     pub log: Arc<dyn EventLog>,
-    log_url: String,
     pub store_url: String,
     /// Goes with the case.
     _dir: TempDir,
@@ -67,7 +66,7 @@ async fn run<F: Future<Output = ()>>(
     dir: TempDir,
 ) {
     let log = open_log(&log_url).await.unwrap();
-    let bench = Arc::new(Bench { log, log_url, store_url, _dir: dir, topics: Mutex::default() });
+    let bench = Arc::new(Bench { log, store_url, _dir: dir, topics: Mutex::default() });
     case(bench.clone()).await;
     let topics = std::mem::take(&mut *bench.topics.lock().unwrap());
     for topic in topics {
@@ -116,13 +115,6 @@ impl Bench {
         let name: Arc<str> = format!("test-{}", fresh_uuid().simple()).into();
         self.topics.lock().unwrap().push(name.clone());
         name
-    }
-
-    /// The same cluster, as another process sees it.
-    pub async fn of_another_process(&self) -> Self {
-        let (log_url, store_url) = (self.log_url.clone(), self.store_url.clone());
-        let log = open_log(&log_url).await.unwrap();
-        Self { log, log_url, store_url, _dir: tempfile::tempdir().unwrap(), topics: Mutex::default() }
     }
 
     pub async fn declare(&self, name: &Arc<str>, partitions: i32) {

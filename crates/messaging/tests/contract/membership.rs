@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use messaging::{LogError, TopicSpec};
+use messaging::TopicSpec;
 
 use crate::bench::{Reader, group, on_kafka, within};
 
@@ -14,22 +14,25 @@ fn places(readers: &[&Reader]) -> BTreeSet<(String, i32)> {
 
 /// Reads as both until each has so many partitions, and no two the same.
 pub async fn share(first: &mut Reader, second: &mut Reader, each: (usize, usize)) {
-    within("a share for each", async {
-        while (first.assigned.len(), second.assigned.len()) != each {
-            tokio::select! {
-                done = first.step() => done.unwrap(),
-                done = second.step() => done.unwrap(),
-            }
-        }
-    })
-    .await;
+    let shared = |first: &Reader, second: &Reader| (first.assigned.len(), second.assigned.len()) == each;
+    read_both(first, second, "a share for each", shared).await;
     assert_eq!(places(&[first, second]).len(), each.0 + each.1);
 }
 
 /// Reads as both until they have so many partitions together.
 async fn read_all(first: &mut Reader, second: &mut Reader, all: usize) {
-    within("all partitions", async {
-        while places(&[first, second]).len() != all {
+    let have_all = |first: &Reader, second: &Reader| places(&[first, second]).len() == all;
+    read_both(first, second, "all partitions", have_all).await;
+}
+
+async fn read_both(
+    first: &mut Reader,
+    second: &mut Reader,
+    what: &str,
+    done: impl Fn(&Reader, &Reader) -> bool,
+) {
+    within(what, async {
+        while !done(first, second) {
             tokio::select! {
                 done = first.step() => done.unwrap(),
                 done = second.step() => done.unwrap(),
@@ -102,26 +105,5 @@ fn what_a_release_that_was_rolled_back_reads_no_more_others_read() {
         let mut release = bench.reader(&group, "m2", &[&common]).await;
         read_all(&mut stays, &mut release, 6).await;
         assert!(release.assigned.iter().all(|it| it.topic == common));
-    });
-}
-
-#[test]
-fn of_two_processes_with_one_members_id_the_one_that_came_first_is_told() {
-    on_kafka(async |bench| {
-        let (topic, group, other) = (bench.topic(1).await, group(), bench.of_another_process().await);
-        let mut older = bench.reader(&group, "m", &[&topic]).await;
-        older.read_until("its partition", |reader| reader.assigned.len() == 1).await;
-        let mut younger = other.reader(&group, "m", &[&topic]).await;
-        younger.read_until("its partition", |reader| reader.assigned.len() == 1).await;
-        let told = within("the fence", async {
-            loop {
-                if let Err(error) = older.step().await {
-                    return error;
-                }
-            }
-        });
-        assert!(matches!(told.await, LogError::Fenced));
-        bench.publish(&topic, &[("a", "0")]).await;
-        younger.read(1).await;
     });
 }
