@@ -46,6 +46,14 @@ pub trait Intercept: Send + Sync + 'static {
         inner.try_lock(name).await
     }
 
+    /// What becomes of loading streams.
+    ///
+    /// # Errors
+    /// What the store shall see.
+    async fn load(&self, inner: &dyn Engine, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
+        inner.load(streams).await
+    }
+
     /// What becomes of reading events in commit order.
     ///
     /// # Errors
@@ -94,7 +102,7 @@ impl<I: Intercept> Engine for Intercepted<I> {
 
     async fn load(&self, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
         self.between.reads().await?;
-        self.inner.load(streams).await
+        self.between.load(&*self.inner, streams).await
     }
 
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {

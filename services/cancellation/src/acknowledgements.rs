@@ -320,10 +320,12 @@ impl Handler for Acknowledgements {
                 }
             }
             // As a rule it was closed here first. An older copy of the store may know neither the end nor
-            // even the cancellation.
+            // even the cancellation. Another replica may complete it between the two looks.
             Told::Closed(id, by) => {
                 if streams.get(&streams::of_subject(id))?.closed.is_none() && !closes_it(by, id, streams)? {
-                    decision.events.push(Self::closed(id, by, cause, now));
+                    let closed = Self::closed(id, by, cause, now);
+                    decision.events.push(StreamEvents { expected: Expectation::AsLoaded, ..closed });
+                    decision.guards.push(streams::of_case(by));
                 }
             }
             Told::Subject(id, known) => {

@@ -124,7 +124,8 @@ impl<H: Handler> Default for Decision<H> {
 }
 
 /// The states of the streams that a decision may look at, with what earlier records of the same
-/// batch did to them.
+/// batch did to them. Two of them may have been loaded one after the other, and are no snapshot: a decision
+/// that rests on both guards them ([`Decision::guards`], [`Expectation::AsLoaded`]).
 pub struct Streams<'a, S> {
     pub(crate) working: &'a Working<S>,
     pub(crate) read: &'a RefCell<Vec<StreamId>>,

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use event_store::{Engine, Recorded, Store, StoreError, StoreOptions, StreamId};
 use keys::VaultError;
 use proto::{cancellation::v1::State, participant::v1::Outcome};
-use testkit::Fault;
+use testkit::{Fault, Intercept, Intercepted};
+use tokio::sync::oneshot;
 use types::{Caller, CancellationId, Clock as _, Scope};
 
-use super::harness::{Coordinator, FIRST, Home, one_item, subject};
+use super::harness::{Coordinator, FIRST, Home, PATIENCE, SECOND, one_item, subject};
 use crate::{
     app::Change,
     domain::{Command, Kind},
@@ -202,4 +205,55 @@ async fn b16_a_copy_that_knows_nothing_of_the_end_of_an_account_learns_it_from_t
     for (subject, facts) in [(&leaver, 2), (&stays, 1)] {
         assert_eq!(home.stage.store.load(&crate::streams::of_subject(subject)).await.unwrap().len(), facts);
     }
+}
+
+/// Has the next load of a stream answered late.
+#[derive(Default)]
+struct SlowLoad(std::sync::Mutex<Option<(StreamId, oneshot::Sender<()>, oneshot::Receiver<()>)>>);
+
+impl SlowLoad {
+    /// Says when that stream is loaded, and gives it when told so.
+    fn next(&self, stream: StreamId) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((loaded, is_loaded), (release, released)) = (oneshot::channel(), oneshot::channel());
+        *self.0.lock().unwrap() = Some((stream, loaded, released));
+        (is_loaded, release)
+    }
+}
+
+#[async_trait]
+impl Intercept for SlowLoad {
+    async fn load(&self, inner: &dyn Engine, streams: &[StreamId]) -> Result<Vec<Vec<Recorded>>, StoreError> {
+        let found = inner.load(streams).await;
+        let held = self.0.lock().unwrap().take_if(|(stream, ..)| streams.contains(stream));
+        if let Some((_, loaded, released)) = held {
+            loaded.send(()).unwrap();
+            released.await.unwrap();
+        }
+        found
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_another_replica_closes_while_the_ledger_is_read_is_closed_once() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let engine = Intercepted::with(home.stage.store.engine().clone(), SlowLoad::default());
+    let home = home.on(&Store::with_engine(engine.clone(), StoreOptions::default()));
+    let (leaver, last) = (subject("sbj_1"), subject("sbj_2"));
+    coordinator.know(&leaver).await;
+    let whole = coordinator.request(&leaver, Scope::WholeAccount, "").await;
+    coordinator.confirm(&whole).await;
+    coordinator.answer(&whole, FIRST, Kind::Execute, Outcome::Done).await;
+    let running = home.run().await;
+    // What is known of the subject is loaded before the cancellation: between the two it completes.
+    let (loaded, release) = engine.next(crate::streams::of_subject(&leaver));
+    home.stage.close(&leaver, &whole).await;
+    tokio::time::timeout(PATIENCE, loaded).await.expect("the ledger is read").unwrap();
+    coordinator.answer(&whole, SECOND, Kind::Execute, Outcome::Done).await;
+    release.send(()).unwrap();
+    home.stage.close(&last, &CancellationId::parse("can_forgotten").unwrap()).await;
+    home.until_known(&last, 1).await;
+    running.stop().await;
+    assert_eq!(coordinator.state(&whole).await, State::Completed);
+    assert_eq!(home.stage.store.load(&crate::streams::of_subject(&leaver)).await.unwrap().len(), 2);
 }

@@ -29,7 +29,7 @@ use crate::{
 pub const FIRST: (&str, u8) = ("first", 2);
 pub const SECOND: (&str, u8) = ("second", 3);
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where everything lies.
 pub struct Home {
