@@ -235,10 +235,10 @@ impl<H: Handler> Worker<H> {
             }
             match delivery {
                 Ok(Delivery::Records(records)) => {
-                    if records.len() >= GATHERS_FROM {
+                    let items = self.admit(records);
+                    if items.len() >= GATHERS_FROM {
                         gathers_until = Some(Instant::now() + GATHER);
                     }
-                    let items = self.admit(records);
                     tracing::debug!(group = %self.consumer.subscription.group, records = items.len(), "batch");
                     let _ = self.process(items, false).await?;
                 }
@@ -371,7 +371,7 @@ impl<H: Handler> Worker<H> {
                 latest = found;
             }
             let lane = latest;
-            if record.offset < self.lanes[lane].next || self.lanes[lane].stopped.is_some() {
+            if !self.lanes[lane].wants(record.offset) {
                 continue;
             }
             let incarnation = self.lanes[lane].incarnation.clone();

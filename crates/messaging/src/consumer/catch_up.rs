@@ -1,13 +1,14 @@
 //! Topics that must be read before anything else counts: up to the end that they had at the start.
 //!
 //! It is the group that reads them, so that what its offsets say in the database decides, and a
-//! replica without partitions waits for the others, too.
+//! replica without partitions waits for the others, too. A member that has some of them to read itself
+//! defers everything else until it has, or a backlog there would be in the way.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use event_store::LogOffset;
 
-use super::{BatchConsumer, Handler, Stop, Worker};
+use super::{BatchConsumer, Handler, Stop, Worker, lane::Lane};
 use crate::{EventLog, Extent, LogError};
 
 /// What is to be read first.
@@ -26,6 +27,14 @@ impl CatchUp {
 
     fn is_over(&self) -> bool {
         self.asked.is_empty() && self.ends.is_empty()
+    }
+
+    /// Whether that partition is one of them, and not read that far. One that has stopped is waited for in
+    /// vain.
+    fn lacks(&self, lane: &Lane) -> bool {
+        let is = |it: &&Extent| it.partition == lane.partition && it.incarnation == lane.incarnation;
+        let extent = self.ends.get(&lane.topic).and_then(|ends| ends.iter().find(is));
+        lane.stopped.is_none() && extent.is_some_and(|it| it.first < it.end && lane.next < it.end)
     }
 
     /// Asks how far the topics reach that nobody has asked about.
@@ -92,17 +101,33 @@ impl<H: Handler> Worker<H> {
             let offsets = offsets.collect::<Vec<_>>().join(" ");
             tracing::info!(%group, %topic, offsets, "read up to the end that it had at the start");
         }
+        self.defer().await?;
         let behind = !self.consumer.first.is_over();
         self.consumer
             .health
             .send_if_modified(|health| std::mem::replace(&mut health.behind, behind) != behind);
         Ok(())
     }
+
+    /// Defers the other partitions while one is to be read first; then they are read from where they stand.
+    async fn defer(&mut self) -> Result<(), Stop> {
+        let lacks = self.lanes.iter().any(|lane| self.consumer.first.lacks(lane));
+        for index in 0..self.lanes.len() {
+            let deferred = lacks && !self.consumer.first.lacks(&self.lanes[index]);
+            if std::mem::replace(&mut self.lanes[index].deferred, deferred) && !deferred {
+                self.start(index).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::Assignment;
 
     fn extent(partition: i32, first: i64, end: i64) -> Extent {
         Extent { partition, incarnation: "life".into(), first, end }
@@ -132,5 +157,25 @@ mod tests {
         let read = first.stand(&[row(0, "life", 3), row(2, "life", 7)]);
         assert_eq!(read.iter().map(|(topic, _)| topic.clone()).collect::<Vec<_>>(), [ledger]);
         assert!(first.is_over());
+    }
+
+    #[test]
+    fn a_partition_of_it_is_waited_for_until_it_is_read_or_has_stopped() {
+        let ledger: Arc<str> = "ledger".into();
+        let mut first = CatchUp::of([]);
+        first.ends.insert(ledger.clone(), vec![extent(0, 0, 3), extent(1, 5, 5), extent(2, 2, 4)]);
+        let lane = |topic: &str, partition, incarnation: &str, next| {
+            let assignment = Assignment { topic: topic.into(), partition, incarnation: incarnation.into() };
+            let row = LogOffset { topic: topic.into(), ..row(partition, incarnation, next) };
+            Lane::new(assignment, Some(&row), HashSet::new(), 1)
+        };
+        assert!(first.lacks(&lane("ledger", 0, "life", 2)));
+        assert!(!first.lacks(&lane("ledger", 0, "life", 3)));
+        assert!(!first.lacks(&lane("ledger", 1, "life", 0)), "it is empty");
+        assert!(!first.lacks(&lane("ledger", 2, "later", 0)), "it is another topic");
+        assert!(!first.lacks(&lane("work", 0, "life", 0)));
+        let mut stopped = lane("ledger", 0, "life", 2);
+        stopped.stopped = Some("OFFSET_LOST".into());
+        assert!(!first.lacks(&stopped));
     }
 }

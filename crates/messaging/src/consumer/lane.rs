@@ -24,6 +24,8 @@ pub(crate) struct Lane {
     pub(crate) parked: HashSet<Bytes>,
     /// Why nothing of it is handled any more.
     pub(crate) stopped: Option<Arc<str>>,
+    /// Whether its records are dropped for now, to be read again when those of others have been.
+    pub(crate) deferred: bool,
     outcomes: Outcomes,
 }
 
@@ -45,6 +47,7 @@ impl Lane {
             next: 0,
             parked,
             stopped: None,
+            deferred: false,
             outcomes: Outcomes::new(window),
         };
         lane.stand(row);
@@ -71,6 +74,11 @@ impl Lane {
             incarnation: self.incarnation.clone(),
             next,
         }
+    }
+
+    /// Whether a record of that offset is to be handled now.
+    pub(crate) fn wants(&self, offset: i64) -> bool {
+        offset >= self.next && self.stopped.is_none() && !self.deferred
     }
 
     /// A key of it.

@@ -21,6 +21,7 @@ macro_rules! on_each {
 }
 
 mod bench;
+mod catching_up;
 mod consuming;
 mod doubles;
 mod embedded;

@@ -181,9 +181,22 @@ pub fn start_with(
     handler: Arc<Adder>,
     options: ConsumerOptions,
 ) -> Working {
+    let consumer = consumer(store, log, subscription, &handler, options);
+    run(consumer, handler)
+}
+
+pub fn consumer(
+    store: &Store,
+    log: &Arc<dyn EventLog>,
+    subscription: Subscription,
+    handler: &Arc<Adder>,
+    options: ConsumerOptions,
+) -> BatchConsumer<Adder> {
     let clock = Arc::new(SystemClock);
-    let consumer =
-        BatchConsumer::new(store.clone(), log.clone(), subscription, handler.clone(), clock, options);
+    BatchConsumer::new(store.clone(), log.clone(), subscription, handler.clone(), clock, options)
+}
+
+pub fn run(consumer: BatchConsumer<Adder>, handler: Arc<Adder>) -> Working {
     let (handle, shutdown) = (consumer.handle(), CancellationToken::new());
     let running = TaskTracker::new().spawn(consumer.run(shutdown.clone()));
     Working { handle, handler, shutdown, running }
