@@ -200,18 +200,12 @@ impl<D: Dialect> Engine for Database<D> {
         self.0.rows(sql.into(), arguments, Box::new(rows::parked)).await
     }
 
-    async fn parked_keys(
-        &self,
-        consumer: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
-        let sql = "select key, max(state) from parked where consumer = $1 and topic = $2 and partition = $3 \
-                   group by key order by key";
-        let (consumer, topic): (Arc<str>, Arc<str>) = (consumer.into(), topic.into());
-        let arguments =
-            vec![Argument::Text(consumer.clone()), Argument::Text(topic.clone()), Argument::Small(partition)];
-        let read = move |row: &dyn Cells| rows::parked_key(row, &consumer, &topic, partition);
+    async fn parked_keys(&self, consumer: &str) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
+        let sql = "select topic, partition, key, max(state) from parked where consumer = $1 \
+                   group by topic, partition, key order by topic, partition, key";
+        let consumer: Arc<str> = consumer.into();
+        let arguments = vec![Argument::Text(consumer.clone())];
+        let read = move |row: &dyn Cells| rows::parked_key(row, &consumer);
         self.0.rows(sql.into(), arguments, Box::new(read)).await
     }
 

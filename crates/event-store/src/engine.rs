@@ -60,14 +60,9 @@ pub trait Engine: Send + Sync + 'static {
     /// The parked records of one key, in offset order, at most `limit`.
     async fn parked_of_key(&self, key: &ParkedKey, limit: usize) -> Result<Vec<ParkedRecord>, StoreError>;
 
-    /// The keys of a consumer's partition that have parked records, and whether a person asked for
-    /// them to be replayed.
-    async fn parked_keys(
-        &self,
-        consumer: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, StoreError>;
+    /// The keys of a consumer that have parked records, by topic and partition, and whether a person asked
+    /// for them to be replayed.
+    async fn parked_keys(&self, consumer: &str) -> Result<Vec<(ParkedKey, bool)>, StoreError>;
 
     /// Takes a named lock for as long as the guard lives, or says that another process has it.
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn std::any::Any + Send + Sync>>, StoreError>;

@@ -316,21 +316,16 @@ impl Engine for Memory {
         Ok(content.parked.values().filter(|record| is_of(record, key)).take(limit).cloned().collect())
     }
 
-    async fn parked_keys(
-        &self,
-        consumer: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
+    async fn parked_keys(&self, consumer: &str) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
         let content = self.content();
-        let mut keys: BTreeMap<Bytes, bool> = BTreeMap::new();
-        for record in content.parked.values() {
-            if *record.consumer == *consumer && *record.topic == *topic && record.partition == partition {
-                *keys.entry(record.key.clone()).or_default() |= record.state == ParkedState::Replaying;
-            }
+        let mut keys: BTreeMap<(Arc<str>, i32, Bytes), bool> = BTreeMap::new();
+        for record in content.parked.values().filter(|record| *record.consumer == *consumer) {
+            let place = (record.topic.clone(), record.partition, record.key.clone());
+            *keys.entry(place).or_default() |= record.state == ParkedState::Replaying;
         }
-        let key = |key| ParkedKey { consumer: consumer.into(), topic: topic.into(), partition, key };
-        Ok(keys.into_iter().map(|(bytes, asked)| (key(bytes), asked)).collect())
+        let consumer: Arc<str> = consumer.into();
+        let key = |(topic, partition, key)| ParkedKey { consumer: consumer.clone(), topic, partition, key };
+        Ok(keys.into_iter().map(|(place, asked)| (key(place), asked)).collect())
     }
 
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {

@@ -188,18 +188,15 @@ pub(crate) fn parked(row: &dyn Cells) -> Result<ParkedRecord, StoreError> {
     })
 }
 
-/// Key, the highest state of its records.
-pub(crate) fn parked_key(
-    row: &dyn Cells,
-    consumer: &Arc<str>,
-    topic: &Arc<str>,
-    partition: i32,
-) -> Result<(ParkedKey, bool), StoreError> {
-    let key = Bytes::copy_from_slice(row.bytes(0)?);
-    Ok((
-        ParkedKey { consumer: consumer.clone(), topic: topic.clone(), partition, key },
-        row.small(1)? != PARKED,
-    ))
+/// Topic, partition, key, the highest state of its records.
+pub(crate) fn parked_key(row: &dyn Cells, consumer: &Arc<str>) -> Result<(ParkedKey, bool), StoreError> {
+    let key = ParkedKey {
+        consumer: consumer.clone(),
+        topic: row.text(0)?.into(),
+        partition: row.small(1)?,
+        key: Bytes::copy_from_slice(row.bytes(2)?),
+    };
+    Ok((key, row.small(3)? != PARKED))
 }
 
 const PARKED: i32 = 0;

@@ -245,18 +245,13 @@ impl Store {
         self.inner.engine.parked_of_key(key, limit).await
     }
 
-    /// The keys of a consumer's partition that have parked records, and whether a person asked for
-    /// them to be replayed.
+    /// The keys of a consumer that have parked records, by topic and partition, and whether a person asked
+    /// for them to be replayed.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn parked_keys(
-        &self,
-        consumer: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
-        self.inner.engine.parked_keys(consumer, topic, partition).await
+    pub async fn parked_keys(&self, consumer: &str) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
+        self.inner.engine.parked_keys(consumer).await
     }
 
     /// Takes a named lock for as long as the guard lives; `None` when another has it. A holder whose

@@ -15,7 +15,7 @@ mod replay;
 mod working;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -29,9 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use types::Clock;
 
-pub use handler::{
-    Decision, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
-};
+pub use handler::{Decision, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable};
 pub use options::{ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions};
 
 use self::{
@@ -223,7 +221,12 @@ impl<H: Handler> Worker<H> {
             let delivery = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                _ = check.tick() => { self.check_parked().await?; continue }
+                _ = check.tick() => {
+                    self.check_parked().await?;
+                    // However long that took, what comes has its turn in between.
+                    check.reset();
+                    continue
+                }
                 () = wake.notified(), if !looked => { looked = true; self.check_parked().await?; continue }
                 delivery = self.log.next(records_max) => delivery,
                 () = wake.notified() => { self.check_parked().await?; continue }
@@ -264,19 +267,18 @@ impl<H: Handler> Worker<H> {
     /// Takes partitions over: from where the database says, with the keys that are parked there.
     async fn assigned(&mut self, partitions: Vec<Assignment>) -> Result<(), Stop> {
         // Another member may have written to their streams.
-        let rows = if partitions.is_empty() {
-            Vec::new()
+        let (rows, parked) = if partitions.is_empty() {
+            (Vec::new(), Vec::new())
         } else {
             self.working.clear();
-            self.offsets().await?
+            (self.offsets().await?, self.parked_keys().await?)
         };
         for assignment in partitions {
-            let parked = self.parked_keys(&assignment.topic, assignment.partition).await?;
-            let keys: HashSet<_> = parked.into_iter().map(|(key, _)| key.key).collect();
             let row = rows
                 .iter()
                 .find(|row| row.topic == assignment.topic && row.partition == assignment.partition);
-            let lane = Lane::new(assignment, row, keys, self.consumer.options.parked_window);
+            let mut lane = Lane::new(assignment, row, self.consumer.options.parked_window);
+            lane.take_parked(&parked);
             self.lanes.retain(|other| !other.is(&lane.topic, lane.partition));
             self.lanes.push(lane);
             self.start(self.lanes.len() - 1).await?;

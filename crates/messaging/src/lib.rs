@@ -29,7 +29,7 @@ pub use cloud_event::{
 };
 pub use consumer::{
     BatchConsumer, ConsumerError, ConsumerHandle, ConsumerHealth, ConsumerOptions, Decision, EVENT_LOG,
-    EVENT_STORE, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
+    EVENT_STORE, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
 };
 pub use cursor::{Cursor, Rewind};
 pub use embedded::{EmbeddedLog, RECORD_BYTES_MAX, RETENTION};

@@ -74,7 +74,6 @@ impl<P: Participant> Accounts<P> {
         if !to.events.is_empty() {
             decision.events.push(StreamEvents {
                 stream,
-                expected: messaging::Expectation::AsLoaded,
                 metadata: self.metadata(record, input),
                 at: now,
                 events: to.events,

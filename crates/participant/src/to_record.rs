@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use event_store::{Claim, Listing, NewEvent, TimerChange};
 use prost::Message as _;
-use types::{SubjectId, fresh_uuid};
+use types::SubjectId;
 
 use crate::{
     Encoded, Participant,
@@ -44,12 +44,7 @@ pub(crate) fn to_record<P: Participant>(
                 encoded(ANSWERED, Vec::new())
             }
         };
-        to.events.push(NewEvent {
-            id: fresh_uuid(),
-            kind: encoded.kind,
-            schema: encoded.schema,
-            payload: encoded.payload,
-        });
+        to.events.push(encoded.into());
         let Fact::Own(event) = fact else { continue };
         for key in participant.ids(event).iter().map(|id| id_key(id)) {
             // A key that stands twice in one append is refused.

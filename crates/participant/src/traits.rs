@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use event_store::Recorded;
+use event_store::{NewEvent, Recorded};
 use messaging::{Poison, Unreadable};
 use proto::participant::v1::{Blocker, QuoteItem, Rejection};
-use types::{ParticipantName, Timestamp};
+use types::{ParticipantName, Timestamp, fresh_uuid};
 
 use crate::{Account, Case, Step};
 
@@ -37,6 +37,13 @@ impl Encoded {
     #[must_use]
     pub fn of<M: prost::Message + prost::Name>(message: &M) -> Self {
         Self { kind: M::full_name().into(), schema: 1, payload: message.encode_to_vec().into() }
+    }
+}
+
+/// The event with a fresh id.
+impl From<Encoded> for NewEvent {
+    fn from(Encoded { kind, schema, payload }: Encoded) -> Self {
+        Self { id: fresh_uuid(), kind, schema, payload }
     }
 }
 

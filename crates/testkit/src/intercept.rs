@@ -54,6 +54,18 @@ pub trait Intercept: Send + Sync + 'static {
         inner.load(streams).await
     }
 
+    /// What becomes of looking which keys are parked.
+    ///
+    /// # Errors
+    /// What the store shall see.
+    async fn parked_keys(
+        &self,
+        inner: &dyn Engine,
+        consumer: &str,
+    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
+        inner.parked_keys(consumer).await
+    }
+
     /// What becomes of reading events in commit order.
     ///
     /// # Errors
@@ -153,13 +165,8 @@ impl<I: Intercept> Engine for Intercepted<I> {
         self.inner.parked_of_key(key, limit).await
     }
 
-    async fn parked_keys(
-        &self,
-        consumer: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
-        self.inner.parked_keys(consumer, topic, partition).await
+    async fn parked_keys(&self, consumer: &str) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
+        self.between.parked_keys(&*self.inner, consumer).await
     }
 
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Any + Send + Sync>>, StoreError> {

@@ -9,9 +9,7 @@ use std::{
 
 use event_store::{NewEvent, Recorded, StreamId};
 use keys::{Jwk, JwkSet};
-use messaging::{
-    Decision, Expectation, Handler, Missing, Poison, Record, StreamEvents, Streams, Undecided, Unreadable,
-};
+use messaging::{Decision, Handler, Missing, Poison, Record, StreamEvents, Streams, Undecided, Unreadable};
 use participant::{
     Encoded,
     contract::{self, SignatureError},
@@ -22,11 +20,11 @@ use proto::{
     identity::v1 as told,
     participant::v1::{Acknowledgement, KeyAnnounced, SignedAcknowledgement},
 };
-use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
+use types::{CancellationId, ParticipantName, SubjectId, Timestamp};
 
 use crate::{
     app::metadata,
-    domain::{Case, Command, Entry, Phase, Rejection},
+    domain::{Case, Command, Entry, Rejection},
     late_keys,
     participant_keys::ParticipantKeys,
     shell::{Outcome, Shell},
@@ -185,20 +183,23 @@ impl Acknowledgements {
         })
     }
 
-    fn closed(subject: &SubjectId, by: &CancellationId, cause: &str, at: Timestamp) -> StreamEvents<Self> {
-        let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: by.to_string() });
-        Self::record(streams::of_subject(subject), Expectation::Any, cause, new_event(closed), at)
+    /// That a subject is closed, unless that is known: the ledger and the cancellation's completion say it,
+    /// and either may come first.
+    fn closed(
+        subject: &SubjectId,
+        by: &CancellationId,
+        cause: &str,
+        at: Timestamp,
+        known: &Streams<'_, Arc<Folded>>,
+    ) -> Result<Option<StreamEvents<Self>>, Missing> {
+        let stream = streams::of_subject(subject);
+        let is_new = known.get(&stream)?.closed.is_none();
+        Ok(is_new.then(|| Self::record(stream, cause, vec![streams::closed(by)], at)))
     }
 
-    fn record(
-        stream: StreamId,
-        expected: Expectation,
-        cause: &str,
-        events: Vec<NewEvent>,
-        at: Timestamp,
-    ) -> StreamEvents<Self> {
+    fn record(stream: StreamId, cause: &str, events: Vec<NewEvent>, at: Timestamp) -> StreamEvents<Self> {
         let metadata = metadata(ACTOR.into(), cause, stream.as_str());
-        StreamEvents { stream, expected, metadata, at, events, folded: None, open: Vec::new() }
+        StreamEvents { stream, metadata, at, events, folded: None, open: Vec::new() }
     }
 }
 
@@ -248,24 +249,6 @@ fn read(record: &Record) -> Result<Told, Poison> {
     Ok(Told::Other)
 }
 
-/// Whether that cancellation is about to close the subject's account here too, when all have answered.
-fn closes_it(
-    id: &CancellationId,
-    subject: &SubjectId,
-    known: &Streams<'_, Arc<Folded>>,
-) -> Result<bool, Missing> {
-    let folded = known.get(&streams::of_case(id))?;
-    Ok(folded.case.as_ref().is_some_and(|case| {
-        case.phase == Phase::Executing
-            && case.request.scope == Scope::WholeAccount
-            && case.request.subject == *subject
-    }))
-}
-
-fn new_event(encoded: Encoded) -> Vec<NewEvent> {
-    vec![NewEvent { id: fresh_uuid(), kind: encoded.kind, schema: encoded.schema, payload: encoded.payload }]
-}
-
 impl Handler for Acknowledgements {
     type State = Arc<Folded>;
 
@@ -311,36 +294,28 @@ impl Handler for Acknowledgements {
                     decision.guards.push(streams::of_subject(&case.request.subject));
                 }
                 if outcome.closes_subject {
-                    decision.events.push(Self::closed(&case.request.subject, id, cause, now));
+                    decision.events.extend(Self::closed(&case.request.subject, id, cause, now, streams)?);
                 }
                 if !outcome.events.is_empty() {
                     let folded = Some(Arc::new(Folded { case: outcome.state, ..Folded::default() }));
-                    let recorded = Self::record(stream, Expectation::AsLoaded, cause, outcome.events, now);
+                    let recorded = Self::record(stream, cause, outcome.events, now);
                     decision.events.push(StreamEvents { folded, ..recorded });
                 }
             }
-            // As a rule it was closed here first. An older copy of the store may know neither the end nor
-            // even the cancellation. Another replica may complete it between the two looks.
-            Told::Closed(id, by) => {
-                if streams.get(&streams::of_subject(id))?.closed.is_none() && !closes_it(by, id, streams)? {
-                    let closed = Self::closed(id, by, cause, now);
-                    decision.events.push(StreamEvents { expected: Expectation::AsLoaded, ..closed });
-                    decision.guards.push(streams::of_case(by));
-                }
-            }
+            Told::Closed(id, by) => decision.events.extend(Self::closed(id, by, cause, now, streams)?),
             Told::Subject(id, known) => {
                 let stream = streams::of_subject(id);
                 if streams.get(&stream)?.subject.is_none() {
-                    let events = new_event(Encoded::of(known));
-                    decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
+                    let events = vec![Encoded::of(known).into()];
+                    decision.events.push(Self::record(stream, cause, events, now));
                 }
             }
             Told::TokenKey(jwk_json) => {
                 let stream = streams::of_token_keys();
                 if !streams.get(&stream)?.keys.contains(jwk_json) {
                     let jwk_json = jwk_json.clone();
-                    let events = new_event(Encoded::of(&pb::TokenKeyKnown { jwk_json }));
-                    decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
+                    let events = vec![Encoded::of(&pb::TokenKeyKnown { jwk_json }).into()];
+                    decision.events.push(Self::record(stream, cause, events, now));
                 }
             }
             Told::ParticipantKey(name, jwk_json) => {
@@ -349,8 +324,8 @@ impl Handler for Acknowledgements {
                 if !streams.get(&stream)?.participant_keys.contains(&known) {
                     let (name, jwk_json) = known;
                     let known = pb::ParticipantKeyKnown { participant: name.to_string(), jwk_json };
-                    let events = new_event(Encoded::of(&known));
-                    decision.events.push(Self::record(stream, Expectation::AsLoaded, cause, events, now));
+                    let events = vec![Encoded::of(&known).into()];
+                    decision.events.push(Self::record(stream, cause, events, now));
                 }
             }
             Told::Other => {}

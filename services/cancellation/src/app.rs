@@ -124,7 +124,7 @@ impl Cancellations {
                 at,
             };
             let outcome = self.shell.carry_out(None, Command::Request(Box::new(request)), at)?;
-            let mut append = self.to_append(&outcome, &id, 0, &caller.name, &new.request_id);
+            let mut append = self.to_append(&outcome, &id, 0, &caller.name, &new.request_id).await?;
             append.claims.push(claim.claim(id.as_str()));
             append.guards.push(Guard { stream: streams::of_subject(&new.subject), version });
             match self.store.append(append).await {
@@ -206,7 +206,7 @@ impl Cancellations {
             let (case, version) = self.load(id).await?;
             let at = self.shell.clock.now();
             let outcome = self.shell.carry_out(Some(case), Command::Wake { now: at }, at)?;
-            let mut append = self.to_append(&outcome, id, version, &crate::NAME.into(), "");
+            let mut append = self.to_append(&outcome, id, version, &crate::NAME.into(), "").await?;
             append.timers = outcome.state.as_deref().map(shell::timer).into_iter().collect();
             if outcome.events.is_empty() {
                 append.guards.push(Guard { stream: streams::of_case(id), version });
@@ -303,7 +303,8 @@ impl Cancellations {
                 return Ok(viewed(&outcome, version));
             }
             let request_id = change.claim.as_ref().map_or("", RequestClaim::key);
-            let mut append = self.to_append(&outcome, change.id, version, &change.caller.name, request_id);
+            let mut append =
+                self.to_append(&outcome, change.id, version, &change.caller.name, request_id).await?;
             append.guards = guards;
             append.claims.extend(change.claim.as_ref().map(|claim| claim.claim(change.id.as_str())));
             match self.store.append(append).await {
@@ -323,14 +324,14 @@ impl Cancellations {
         Err(Error::Conflict)
     }
 
-    fn to_append(
+    async fn to_append(
         &self,
         outcome: &Outcome,
         id: &CancellationId,
         version: u64,
         actor: &Arc<str>,
         cause: &str,
-    ) -> Append {
+    ) -> Result<Append, Error> {
         let metadata = metadata(actor.clone(), cause, id.as_str());
         let mut append = Append {
             listings: outcome.listings.clone(),
@@ -347,9 +348,15 @@ impl Cancellations {
             });
         }
         if let Some(case) = outcome.state.as_deref().filter(|_| outcome.closes_subject) {
-            append.streams.push(streams::closing(case, metadata, outcome.at));
+            let stream = streams::of_subject(&case.request.subject);
+            let (known, version) = self.folded(&stream).await?;
+            // The ledger may have said so before.
+            if known.closed.is_none() {
+                let (expected, events) = (Expected::Exactly(version), vec![streams::closed(id)]);
+                append.streams.push(StreamAppend { stream, expected, metadata, at: outcome.at, events });
+            }
         }
-        append
+        Ok(append)
     }
 
     async fn made_before(&self, claim: Option<&RequestClaim>) -> Result<Option<CancellationId>, Error> {

@@ -3,9 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_store::{
-    Append, AppendError, Expected, ListQuery, Listed, NewEvent, StreamAppend, StreamId, TimerChange,
-};
+use event_store::{Append, AppendError, Expected, ListQuery, Listed, StreamAppend, StreamId, TimerChange};
 use participant::RequestClaim;
 use types::{Caller, CancellationId, Tenant, Timestamp, fresh_uuid};
 
@@ -213,10 +211,7 @@ impl Cancellations {
 }
 
 fn changing(id: &str, version: u64, actor: &Arc<str>, at: Timestamp, events: &[BulkEvent]) -> Append {
-    let encode = |event| {
-        let participant::Encoded { kind, schema, payload } = wire::bulk::encode(event);
-        NewEvent { id: fresh_uuid(), kind, schema, payload }
-    };
+    let encode = |event| wire::bulk::encode(event).into();
     let stream = StreamAppend {
         stream: StreamId::new(id),
         expected: Expected::Exactly(version),

@@ -81,16 +81,14 @@ pub(crate) fn publisher(roster: &Roster) -> impl Fn(&Recorded, &mut Vec<Message>
 
 #[cfg(test)]
 mod tests {
-    use event_store::NewEvent;
+
     use participant::Encoded;
-    use types::{Timestamp, fresh_uuid};
+    use types::Timestamp;
 
     use super::*;
 
     fn told(encoded: Encoded) -> Vec<Message> {
-        let Encoded { kind, schema, payload } = encoded;
-        let event = NewEvent { id: fresh_uuid(), kind, schema, payload };
-        let recorded = wire::recorded_for_test(&event, Timestamp::EPOCH);
+        let recorded = wire::recorded_for_test(&encoded.into(), Timestamp::EPOCH);
         let mut messages = Vec::new();
         publisher(&Roster::parse(crate::DEFAULT_ROSTER).unwrap())(&recorded, &mut messages);
         messages

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use event_store::{Expected, Metadata, NewEvent, Recorded, StreamAppend, StreamId};
+use event_store::{NewEvent, Recorded, StreamId};
 use keys::{Jwk, JwkSet};
 use messaging::Unreadable;
 use participant::{Encoded, wire};
 use proto::cancellation::v1 as pb;
-use types::{CancellationId, Edition, ParticipantName, SubjectId, Timestamp, fresh_uuid};
+use types::{CancellationId, Edition, ParticipantName, SubjectId};
 
 use crate::{
     domain::{
-        Case, State,
+        State,
         bulk::{self, Bulk},
         evolve,
     },
@@ -39,17 +39,9 @@ pub(crate) fn of_participant_keys() -> StreamId {
     StreamId::new("participant-keys")
 }
 
-/// That the subject of a cancellation that has just completed is closed: nothing more is asked for it.
-pub(crate) fn closing(case: &Case, metadata: Arc<Metadata>, at: Timestamp) -> StreamAppend {
-    let closed = Encoded::of(&pb::SubjectClosed { cancellation_id: case.request.id.to_string() });
-    let Encoded { kind, schema, payload } = closed;
-    StreamAppend {
-        stream: of_subject(&case.request.subject),
-        expected: Expected::Any,
-        metadata,
-        at,
-        events: vec![NewEvent { id: fresh_uuid(), kind, schema, payload }],
-    }
+/// That a subject's account is closed, by that cancellation: nothing more is asked for it.
+pub(crate) fn closed(by: &CancellationId) -> NewEvent {
+    Encoded::of(&pb::SubjectClosed { cancellation_id: by.to_string() }).into()
 }
 
 /// What is known of a subject.

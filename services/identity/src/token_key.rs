@@ -3,12 +3,9 @@
 
 use std::sync::Arc;
 
-use event_store::{
-    Append, AppendError, Expected, Metadata, NewEvent, Store, StoreError, StreamAppend, StreamId,
-};
+use event_store::{Append, AppendError, Expected, Metadata, Store, StoreError, StreamAppend, StreamId};
 use keys::{Jwk, SigningKey};
-use participant::Encoded;
-use types::{TENANT_LOCAL, Timestamp, fresh_uuid};
+use types::{TENANT_LOCAL, Timestamp};
 
 use crate::{
     domain::Event,
@@ -62,8 +59,7 @@ pub async fn publish(store: &Store, key: &SigningKey, now: Timestamp) -> Result<
 }
 
 fn to_append(stream: &StreamId, version: u64, key: &SigningKey, at: Timestamp) -> Append {
-    let Encoded { kind, schema, payload } =
-        encode(&Event::TokenKeyPublished { jwk_json: key.jwk().to_json() });
+    let published = encode(&Event::TokenKeyPublished { jwk_json: key.jwk().to_json() });
     let metadata = Metadata {
         tenant: TENANT_LOCAL.into(),
         actor: NAME.into(),
@@ -76,7 +72,7 @@ fn to_append(stream: &StreamId, version: u64, key: &SigningKey, at: Timestamp) -
         expected: Expected::Exactly(version),
         metadata: Arc::new(metadata),
         at,
-        events: vec![NewEvent { id: fresh_uuid(), kind, schema, payload }],
+        events: vec![published.into()],
     };
     Append { streams: vec![appended], ..Append::default() }
 }

@@ -124,8 +124,6 @@ impl<H: Handler> Worker<H> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::Assignment;
 
@@ -167,7 +165,7 @@ mod tests {
         let lane = |topic: &str, partition, incarnation: &str, next| {
             let assignment = Assignment { topic: topic.into(), partition, incarnation: incarnation.into() };
             let row = LogOffset { topic: topic.into(), ..row(partition, incarnation, next) };
-            Lane::new(assignment, Some(&row), HashSet::new(), 1)
+            Lane::new(assignment, Some(&row), 1)
         };
         assert!(first.lacks(&lane("ledger", 0, "life", 2)));
         assert!(!first.lacks(&lane("ledger", 0, "life", 3)));

@@ -1,8 +1,8 @@
 //! From a batch to its commit: load, decide, publish replies, append, and again until it holds.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use event_store::{AppendError, LogOffset, ParkedKey, StoreError, StreamId};
+use event_store::{AppendError, LogOffset, ParkedKey, StreamId};
 
 use super::{
     EVENT_LOG, EVENT_STORE, Handler, Poison, Stop, Worker,
@@ -251,7 +251,7 @@ impl<H: Handler> Worker<H> {
     /// what stands there, and drops records that are not to be handled from there on.
     async fn reconcile(&mut self, items: &mut Vec<Item<H>>, aims: &[LogOffset]) -> Result<(), Stop> {
         self.working.clear();
-        let rows = self.offsets().await?;
+        let (rows, parked) = (self.offsets().await?, self.parked_keys().await?);
         for index in 0..self.lanes.len() {
             let lane = &mut self.lanes[index];
             let row = rows.iter().find(|row| lane.is(&row.topic, row.partition));
@@ -262,10 +262,7 @@ impl<H: Handler> Worker<H> {
             }
             let reached = aims.iter().any(|aim| Some(aim) == row);
             lane.stand(row);
-            let (topic, partition) = (lane.topic.clone(), lane.partition);
-            let parked = self.parked_keys(&topic, partition).await?;
-            let lane = &mut self.lanes[index];
-            lane.parked = parked.into_iter().map(|(key, _)| key.key).collect();
+            lane.take_parked(&parked);
             let next = lane.next;
             items.retain(|item| item.lane != index || (reached && item.record.offset >= next));
             if !reached {
@@ -289,17 +286,11 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// The parked keys of a partition, as soon as the store answers.
-    pub(super) async fn parked_keys(
-        &self,
-        topic: &Arc<str>,
-        partition: i32,
-    ) -> Result<Vec<(ParkedKey, bool)>, Stop> {
+    /// The consumer's parked keys, as soon as the store answers.
+    pub(super) async fn parked_keys(&self) -> Result<Vec<(ParkedKey, bool)>, Stop> {
         let mut pause = self.consumer.options.back_off();
         loop {
-            let keys: Result<_, StoreError> =
-                self.consumer.store.parked_keys(&self.consumer.subscription.group, topic, partition).await;
-            match keys {
+            match self.consumer.store.parked_keys(&self.consumer.subscription.group).await {
                 Ok(keys) => {
                     self.resumed(EVENT_STORE);
                     return Ok(keys);

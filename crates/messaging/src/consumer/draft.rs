@@ -15,10 +15,10 @@ use event_store::{
 use types::Timestamp;
 
 use super::{
-    Decision, Expectation, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
+    Decision, Handler, Missing, Poison, StreamEvents, Streams, Undecided, Unreadable,
     batch::{Draft, OpenEvent},
     lane::{self, Item, Lane},
-    working::{Closed, Working},
+    working::Working,
 };
 
 /// The cause of those that stand behind a parked record of their key.
@@ -159,19 +159,14 @@ impl<H: Handler> Drafter<'_, H> {
 
     /// Streams that a decision rests on without having looked at them, and that are not loaded.
     fn lacking(&self, decision: &Decision<H>) -> Vec<StreamId> {
-        let written = decision.events.iter().filter(|events| events.expected == Expectation::AsLoaded);
-        let rests_on = written.map(|events| &events.stream).chain(&decision.guards);
+        let rests_on = decision.events.iter().map(|events| &events.stream).chain(&decision.guards);
         rests_on.filter(|stream| self.working.get(stream).is_none()).cloned().collect()
     }
 
     fn lacks(&self, streams: Vec<StreamId>) -> Step {
         for stream in &streams {
-            match self.working.closed(stream) {
-                Some(Closed::Unseen) => return Step::Cut,
-                Some(Closed::Unreadable(unreadable)) => {
-                    return Step::Poisoned { poison: unread(stream, unreadable), tainted: false };
-                }
-                None => {}
+            if let Some(unreadable) = self.working.unreadable(stream) {
+                return Step::Poisoned { poison: unread(stream, unreadable), tainted: false };
             }
         }
         Step::Missing(streams)
@@ -233,7 +228,7 @@ impl<H: Handler> Drafter<'_, H> {
         Step::Applied
     }
 
-    /// Adds events to the draft, and folds them where the stream is loaded.
+    /// Adds events to the draft, and folds them.
     fn write(
         &mut self,
         draft: &mut Draft<H>,
@@ -245,13 +240,7 @@ impl<H: Handler> Drafter<'_, H> {
         }
         let largest = new.events.iter().map(|event| event.payload.len()).max().unwrap_or(0);
         draft.note_largest(largest, index);
-        let seen = new.expected == Expectation::AsLoaded || self.working.is_drafted(&new.stream);
-        let mut version = 0;
-        if seen {
-            version = self.fold(&mut new).map_err(|unreadable| (new.stream.clone(), unreadable))?;
-        } else {
-            self.working.append_unseen(new.stream.clone());
-        }
+        let version = self.fold(&mut new).map_err(|unreadable| (new.stream.clone(), unreadable))?;
         let StreamEvents { stream, metadata, at, events, open, .. } = new;
         let appends = &mut draft.append.streams;
         let (place, first) = match draft.streams.get_mut(&stream) {
@@ -268,7 +257,7 @@ impl<H: Handler> Drafter<'_, H> {
             }
             None => {
                 draft.streams.insert(stream.clone(), (appends.len(), appends.len()));
-                let expected = if seen { Expected::Exactly(version) } else { Expected::Any };
+                let expected = Expected::Exactly(version);
                 appends.push(StreamAppend { stream, expected, metadata, at, events });
                 (appends.len() - 1, 0)
             }
@@ -349,10 +338,9 @@ impl<H: Handler> Drafter<'_, H> {
     /// Guards what is read only, and moves the offsets on.
     fn finish(&self, draft: &mut Draft<H>, items: &[Item<H>]) {
         for (stream, version) in std::mem::take(&mut draft.guards) {
-            match draft.streams.get(&stream).map(|(first, _)| &mut draft.append.streams[*first].expected) {
-                Some(Expected::Exactly(_)) => {}
-                Some(expected) => *expected = Expected::Exactly(version),
-                None => draft.append.guards.push(Guard { stream, version }),
+            // One that is written is guarded by that.
+            if !draft.streams.contains_key(&stream) {
+                draft.append.guards.push(Guard { stream, version });
             }
         }
         let mut nexts: Vec<Option<i64>> = vec![None; self.lanes.len()];

@@ -61,22 +61,10 @@ pub enum Undecided {
     Poison(#[from] Poison),
 }
 
-/// What a stream must be for events to be appended to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Expectation {
-    /// As it was when the decision was made.
-    #[default]
-    AsLoaded,
-    /// Anything.
-    Any,
-}
-
 /// Events of one stream that a decision adds.
 pub struct StreamEvents<H: Handler> {
-    /// The stream.
+    /// The stream. It must be as it was when the decision was made.
     pub stream: StreamId,
-    /// What it must be.
-    pub expected: Expectation,
     /// Who, why, within what.
     pub metadata: Arc<Metadata>,
     /// When.
@@ -125,7 +113,7 @@ impl<H: Handler> Default for Decision<H> {
 
 /// The states of the streams that a decision may look at, with what earlier records of the same
 /// batch did to them. Two of them may have been loaded one after the other, and are no snapshot: a decision
-/// that rests on both guards them ([`Decision::guards`], [`Expectation::AsLoaded`]).
+/// that rests on one and writes to the other guards it ([`Decision::guards`]).
 pub struct Streams<'a, S> {
     pub(crate) working: &'a Working<S>,
     pub(crate) read: &'a RefCell<Vec<StreamId>>,

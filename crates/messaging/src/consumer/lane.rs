@@ -30,14 +30,9 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// A partition just assigned, and what the database says of it. Another incarnation in the row
+    /// A partition just assigned, and where the database says that it is. Another incarnation in the row
     /// means another topic of the same name: it is read from its beginning.
-    pub(crate) fn new(
-        assignment: Assignment,
-        row: Option<&LogOffset>,
-        parked: HashSet<Bytes>,
-        window: usize,
-    ) -> Self {
+    pub(crate) fn new(assignment: Assignment, row: Option<&LogOffset>, window: usize) -> Self {
         let Assignment { topic, partition, incarnation } = assignment;
         let mut lane = Self {
             topic,
@@ -45,13 +40,19 @@ impl Lane {
             incarnation,
             row: None,
             next: 0,
-            parked,
+            parked: HashSet::new(),
             stopped: None,
             deferred: false,
             outcomes: Outcomes::new(window),
         };
         lane.stand(row);
         lane
+    }
+
+    /// Takes over which of the consumer's parked keys are of it.
+    pub(crate) fn take_parked(&mut self, keys: &[(ParkedKey, bool)]) {
+        let own = keys.iter().filter(|(key, _)| self.is(&key.topic, key.partition));
+        self.parked = own.map(|(key, _)| key.key.clone()).collect();
     }
 
     /// Takes over what stands in the database.

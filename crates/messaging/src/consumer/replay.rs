@@ -19,16 +19,18 @@ impl<H: Handler> Worker<H> {
     /// asked for are tried again, a part at a time.
     pub(super) async fn check_parked(&mut self) -> Result<(), Stop> {
         self.parked_pending = false;
+        if self.lanes.iter().all(|lane| lane.parked.is_empty()) {
+            return Ok(());
+        }
+        let keys = self.parked_keys().await?;
         for index in 0..self.lanes.len() {
             if self.lanes[index].parked.is_empty() {
                 continue;
             }
-            let (topic, partition) = (self.lanes[index].topic.clone(), self.lanes[index].partition);
-            let keys = self.parked_keys(&topic, partition).await?;
-            self.lanes[index].parked = keys.iter().map(|(key, _)| key.key.clone()).collect();
-            for (key, asked) in keys {
-                if asked {
-                    self.replay(index, &key).await?;
+            self.lanes[index].take_parked(&keys);
+            for (key, _) in keys.iter().filter(|(_, asked)| *asked) {
+                if self.lanes[index].is(&key.topic, key.partition) {
+                    self.replay(index, key).await?;
                 }
             }
             let lane = &mut self.lanes[index];

@@ -26,19 +26,10 @@ pub(crate) struct Working<S> {
     young: HashMap<StreamId, Held<S>>,
     old: HashMap<StreamId, Held<S>>,
     drafts: HashMap<StreamId, Draft<S>>,
-    /// Streams that this batch appends to without having looked at them, or that cannot be read.
-    closed: HashMap<StreamId, Closed>,
+    /// Streams of which an event cannot be read.
+    unreadable: HashMap<StreamId, Unreadable>,
     generation_max: usize,
     attempt: u64,
-}
-
-/// Why a stream's state is not to be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Closed {
-    /// This batch appends to it unseen; its state is known when that has committed.
-    Unseen,
-    /// One of its events cannot be read.
-    Unreadable(Unreadable),
 }
 
 impl<S: Clone + Default> Working<S> {
@@ -48,7 +39,7 @@ impl<S: Clone + Default> Working<S> {
             young: HashMap::new(),
             old: HashMap::new(),
             drafts: HashMap::new(),
-            closed: HashMap::new(),
+            unreadable: HashMap::new(),
             generation_max: (streams_max / 2).max(1),
             attempt: 0,
         }
@@ -56,7 +47,7 @@ impl<S: Clone + Default> Working<S> {
 
     /// Whether the stream needs no loading; brings it into the young generation.
     pub(crate) fn touch(&mut self, stream: &StreamId) -> bool {
-        if self.young.contains_key(stream) || self.closed.contains_key(stream) {
+        if self.young.contains_key(stream) || self.unreadable.contains_key(stream) {
             return true;
         }
         match self.old.remove_entry(stream) {
@@ -68,9 +59,9 @@ impl<S: Clone + Default> Working<S> {
         }
     }
 
-    /// Why a stream's state is not to be had, when that is not for want of loading it.
-    pub(crate) fn closed(&self, stream: &StreamId) -> Option<&Closed> {
-        self.closed.get(stream)
+    /// Why a stream that was loaded cannot be read.
+    pub(crate) fn unreadable(&self, stream: &StreamId) -> Option<&Unreadable> {
+        self.unreadable.get(stream)
     }
 
     /// Takes a stream as it was loaded.
@@ -80,7 +71,7 @@ impl<S: Clone + Default> Working<S> {
                 self.young.insert(stream, Held { state, version, attempt: self.attempt });
             }
             Err(unreadable) => {
-                self.closed.insert(stream, Closed::Unreadable(unreadable));
+                self.unreadable.insert(stream, unreadable);
             }
         }
     }
@@ -88,14 +79,13 @@ impl<S: Clone + Default> Working<S> {
     /// Begins an attempt to decide and commit a batch: no draft, and nothing known as fresh.
     pub(crate) fn begin(&mut self) {
         self.attempt += 1;
-        self.closed.clear();
+        self.unreadable.clear();
         self.restart();
     }
 
     /// Throws the draft away and keeps what was loaded.
     pub(crate) fn restart(&mut self) {
         self.drafts.clear();
-        self.closed.retain(|_, closed| *closed != Closed::Unseen);
     }
 
     /// The version of a stored stream that the draft has not changed, if it may be stale.
@@ -123,12 +113,6 @@ impl<S: Clone + Default> Working<S> {
     /// Puts a stream into the draft.
     pub(crate) fn draft(&mut self, stream: StreamId, state: S, version: u64) {
         self.drafts.insert(stream, Draft { state, version });
-    }
-
-    /// Notes that the batch appends to a stream that it has not looked at.
-    pub(crate) fn append_unseen(&mut self, stream: StreamId) {
-        self.forget(&stream);
-        self.closed.insert(stream, Closed::Unseen);
     }
 
     /// Forgets a stream, because it moved.
@@ -171,7 +155,7 @@ impl<S> Working<S> {
         if let Some(draft) = self.drafts.get(stream) {
             return Some((&draft.state, draft.version));
         }
-        if self.closed.contains_key(stream) {
+        if self.unreadable.contains_key(stream) {
             return None;
         }
         let held = self.young.get(stream).or_else(|| self.old.get(stream))?;

@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use event_store::{Append, ParkedChange, ParkedKey, ParkedRecord, ParkedState, Store};
+use async_trait::async_trait;
+use event_store::{
+    Append, Engine, ParkedChange, ParkedKey, ParkedRecord, ParkedState, Store, StoreError, StoreOptions,
+};
+use testkit::{Intercept, Intercepted};
 
 use crate::{
     bench::{Bench, group, until, within},
@@ -21,6 +25,7 @@ on_each![
     parked_keys_are_known_again_after_a_restart,
     a_partition_of_which_too_much_parks_stops_and_says_so,
     a_replay_in_a_partition_that_stands_still_takes_nothing_for_handled,
+    looking_after_what_is_parked_keeps_nothing_from_being_read_however_long_it_takes,
 ];
 
 async fn parked(store: &Store, group: &str) -> Vec<ParkedRecord> {
@@ -305,5 +310,37 @@ async fn a_replay_in_a_partition_that_stands_still_takes_nothing_for_handled(ben
     assert_eq!(sum(&store, "a").await.total, 15);
     assert_eq!(causes(&store, &group).await, []);
     consumer.stop().await;
+    store.close().await;
+}
+
+/// Looks at what is parked take longer than the time between them.
+struct SlowLooks;
+
+#[async_trait]
+impl Intercept for SlowLooks {
+    async fn parked_keys(
+        &self,
+        inner: &dyn Engine,
+        consumer: &str,
+    ) -> Result<Vec<(ParkedKey, bool)>, StoreError> {
+        let _ = tokio::time::timeout(2 * options().parked_check, std::future::pending::<()>()).await;
+        inner.parked_keys(consumer).await
+    }
+}
+
+async fn looking_after_what_is_parked_keeps_nothing_from_being_read_however_long_it_takes(bench: Arc<Bench>) {
+    let (topic, store, group) = (bench.topic(1).await, bench.store().await, group());
+    let slow = Intercepted::with(store.engine().clone(), SlowLooks);
+    let slow = Store::with_engine(slow, StoreOptions::default());
+    let consumer = start(&slow, &bench.log, subscription(&group, "m", &topic));
+    bench.publish(&topic, &[("a", "1 poison")]).await;
+    reached(&store, &group, &topic, 1).await;
+    for n in 2..12 {
+        bench.publish(&topic, &[("b", &format!("{n} add:1"))]).await;
+        reached(&store, &group, &topic, n).await;
+    }
+    assert_eq!(sum(&store, "b").await.total, 10);
+    consumer.stop().await;
+    slow.close().await;
     store.close().await;
 }

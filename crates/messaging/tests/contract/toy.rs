@@ -16,8 +16,8 @@ use std::{
 use bytes::Bytes;
 use event_store::{Claim, Metadata, NewEvent, Recorded, Store, StreamId};
 use messaging::{
-    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerOptions, Decision, EventLog, Expectation, Handler,
-    Poison, Record, StreamEvents, Streams, Subscription, Undecided, Unreadable,
+    BatchConsumer, ConsumerError, ConsumerHandle, ConsumerOptions, Decision, EventLog, Handler, Poison,
+    Record, StreamEvents, Streams, Subscription, Undecided, Unreadable,
 };
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -103,7 +103,6 @@ impl Handler for Adder {
         let mut decision = Decision::default();
         let add = |stream: &StreamId, kind: &'static str, payload: String| StreamEvents {
             stream: stream.clone(),
-            expected: Expectation::AsLoaded,
             metadata: metadata(record),
             at: Timestamp::from_micros(1),
             events: vec![event(kind, payload)],

@@ -9,12 +9,13 @@ use proto::retention::v1 as retention;
 use super::{Finding, answer_of, must};
 
 /// Facts of which one thing has one at the most, by the names of their types.
-const ONCE: [&str; 5] = [
+const ONCE: [&str; 6] = [
     "exeunt.participant.v1.SubjectClosed",
     "exeunt.wallet.v1.BenefitLapsed",
     "exeunt.retention.v1.DataSetErased",
     "exeunt.retention.v1.DataSetAnonymised",
     "exeunt.cancellation.v1.Completed",
+    "exeunt.cancellation.v1.SubjectClosed",
 ];
 
 /// Facts that bring something new into an account, which a closed one does not take.

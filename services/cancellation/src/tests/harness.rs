@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_store::{Append, Expected, Memory, NewEvent, Position, Store, StoreOptions, StreamAppend};
+use event_store::{Append, Expected, Memory, Position, Store, StoreOptions, StreamAppend};
 use keys::{Kek, Secret, SigningKey, Vault};
 use messaging::CloudEvent;
 use participant::{Encoded, contract};
@@ -94,11 +94,16 @@ impl Home {
         Running { stop, tasks }
     }
 
-    /// Waits until so many facts of a subject are recorded.
+    /// How many facts of a subject are recorded.
+    pub async fn known(&self, subject: &SubjectId) -> usize {
+        self.stage.store.load(&streams::of_subject(subject)).await.unwrap().len()
+    }
+
+    /// Waits until so many are.
     pub async fn until_known(&self, subject: &SubjectId, facts: usize) {
         let come = async {
             let mut tail = self.stage.store.tail(Position::default());
-            while self.stage.store.load(&streams::of_subject(subject)).await.unwrap().len() < facts {
+            while self.known(subject).await < facts {
                 tail.next(1_000).await.unwrap();
             }
         };
@@ -147,13 +152,12 @@ impl Coordinator {
     /// Identity has told of that subject.
     pub async fn know(&self, subject: &SubjectId) {
         let known = pb::SubjectKnown { subject_id: subject.to_string(), region: "XX".into(), edition: 1 };
-        let Encoded { kind, schema, payload } = Encoded::of(&known);
         let stream = StreamAppend {
             stream: streams::of_subject(subject),
             expected: Expected::Any,
             metadata: metadata("test".into(), "", subject.as_str()),
             at: Timestamp::EPOCH,
-            events: vec![NewEvent { id: fresh_uuid(), kind, schema, payload }],
+            events: vec![Encoded::of(&known).into()],
         };
         self.store.append(Append { streams: vec![stream], ..Append::default() }).await.unwrap();
     }
@@ -182,6 +186,24 @@ impl Coordinator {
             }
         };
         tokio::time::timeout(PATIENCE, come).await.expect("the cancellation gets there");
+    }
+
+    /// Waits until a participant is told to execute in a later round than that.
+    pub async fn until_told_again(&self, id: &CancellationId, name: &str, round: Option<u32>) {
+        let come = async {
+            let mut tail = self.store.tail(Position::default());
+            while self.round(id, name).await <= round {
+                tail.next(1_000).await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, come).await.expect("it is told again");
+    }
+
+    /// The round in which a participant was told to execute last.
+    pub async fn round(&self, id: &CancellationId, name: &str) -> Option<u32> {
+        let (case, _) = self.cancellations.load(id).await.unwrap();
+        let (_, progress) = case.participants().find(|(entry, _)| entry.name.as_str() == name).unwrap();
+        progress.execute_epoch
     }
 
     pub async fn state(&self, id: &CancellationId) -> pb::State {

@@ -1,6 +1,6 @@
 //! What people write: nobody reads it but operators, and nobody at all once the account is closed.
 
-use event_store::{Append, Expected, NewEvent, Position, StreamAppend};
+use event_store::{Append, Expected, Position, StreamAppend};
 use participant::Encoded;
 use prost::Message as _;
 use proto::{
@@ -9,7 +9,7 @@ use proto::{
     participant::v1::Outcome,
 };
 use tonic::{Code, Request};
-use types::{Caller, CancellationId, Scope, fresh_uuid};
+use types::{Caller, CancellationId, Scope};
 
 use super::harness::{Coordinator, FIRST, Home, SECOND, signed, subject};
 use crate::{
@@ -137,13 +137,12 @@ async fn what_an_older_release_recorded_in_clear_is_read_and_published_no_more()
         reason: WHY.into(),
         ..pb::Operated::default()
     };
-    let Encoded { kind, schema, payload } = Encoded::of(&operated);
     let stream = StreamAppend {
         stream: streams::of_case(&id),
         expected: Expected::Any,
         metadata: metadata("kim".into(), "", id.as_str()),
         at: types::Timestamp::EPOCH,
-        events: vec![NewEvent { id: fresh_uuid(), kind, schema, payload }],
+        events: vec![Encoded::of(&operated).into()],
     };
     home.stage.store.append(Append { streams: vec![stream], ..Append::default() }).await.unwrap();
     let written = texts(&coordinator, &id).await;

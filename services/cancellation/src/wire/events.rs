@@ -8,7 +8,7 @@ use messaging::Unreadable;
 use participant::{Encoded, contract, unreadable, wire};
 use prost::{Message as _, Name as _};
 use proto::{cancellation::v1 as pb, participant::v1 as contract_pb};
-use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp, fresh_uuid};
+use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp};
 
 use super::{answer, digest, kind, kind_to, signed, state_of, terms};
 use crate::domain::{Case, Entry, Event, Kind, Ladder, Level, Request, Terms, bulk::BulkEvent};
@@ -93,7 +93,7 @@ pub(crate) fn encode(case: &Case, event: &Event) -> NewEvent {
         }
         Event::Rejected { at: _ } => Encoded::of(&pb::Rejected { rejections: super::view::rejections(case) }),
     };
-    NewEvent { id: fresh_uuid(), kind: encoded.kind, schema: encoded.schema, payload: encoded.payload }
+    encoded.into()
 }
 
 fn requested(request: &Request) -> pb::Requested {
@@ -371,9 +371,7 @@ mod tests {
         let (cancellation_id, subject_id) = ("can_1".into(), "sbj_1".into());
         let stored =
             pb::Requested { cancellation_id, subject_id, scope, requested_at, terms, ..Default::default() };
-        let Encoded { kind, schema, payload } = Encoded::of(&stored);
-        let event = NewEvent { id: fresh_uuid(), kind, schema, payload };
-        decode(&recorded_for_test(&event, Timestamp::EPOCH))
+        decode(&recorded_for_test(&Encoded::of(&stored).into(), Timestamp::EPOCH))
     }
 
     #[test]

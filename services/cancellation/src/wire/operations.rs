@@ -152,7 +152,7 @@ fn attestation_from(stored: &pb::Attestation) -> Option<Attestation> {
 
 #[cfg(test)]
 mod tests {
-    use participant::Encoded;
+
     use types::{CancellationId, Edition, Scope, SubjectId};
 
     use super::*;
@@ -259,9 +259,7 @@ mod tests {
             BulkEvent::Progressed { after: (AT, "can_1".into()), retried: 2, skipped: 1 },
             BulkEvent::Ended { cancelled: true, actor: "kim".into(), reason: "why".into(), at: AT },
         ] {
-            let Encoded { kind, schema, payload } = wire::bulk::encode(&fact);
-            let written = event_store::NewEvent { id: types::fresh_uuid(), kind, schema, payload };
-            match wire::decode(&wire::recorded_for_test(&written, AT)) {
+            match wire::decode(&wire::recorded_for_test(&wire::bulk::encode(&fact).into(), AT)) {
                 Ok(Decoded::Bulk(read)) => assert_eq!(read, fact),
                 _ => panic!("{fact:?}"),
             }
