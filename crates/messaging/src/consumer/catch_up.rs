@@ -111,12 +111,19 @@ impl<H: Handler> Worker<H> {
 
     /// Defers the other partitions while one is to be read first; then they are read from where they stand.
     async fn defer(&mut self) -> Result<(), Stop> {
-        let lacks = self.lanes.iter().any(|lane| self.consumer.first.lacks(lane));
+        let first = self.lanes.iter().filter(|lane| self.consumer.first.lacks(lane)).count();
+        let mut newly = 0;
         for index in 0..self.lanes.len() {
-            let deferred = lacks && !self.consumer.first.lacks(&self.lanes[index]);
-            if std::mem::replace(&mut self.lanes[index].deferred, deferred) && !deferred {
-                self.start(index).await?;
+            let deferred = first > 0 && !self.consumer.first.lacks(&self.lanes[index]);
+            match (std::mem::replace(&mut self.lanes[index].deferred, deferred), deferred) {
+                (false, true) => newly += 1,
+                (true, false) => self.start(index).await?,
+                _ => {}
             }
+        }
+        if newly > 0 {
+            let group = &self.consumer.subscription.group;
+            tracing::info!(%group, first, deferred = newly, "some partitions are read first, and others after them");
         }
         Ok(())
     }
