@@ -20,11 +20,11 @@ use proto::{
     identity::v1 as told,
     participant::v1::{Acknowledgement, KeyAnnounced, SignedAcknowledgement},
 };
-use types::{CancellationId, ParticipantName, SubjectId, Timestamp};
+use types::{CancellationId, ParticipantName, Scope, SubjectId, Timestamp};
 
 use crate::{
     app::metadata,
-    domain::{Case, Command, Entry, Rejection},
+    domain::{Case, Command, Entry, Phase, Rejection},
     late_keys,
     participant_keys::ParticipantKeys,
     shell::{Outcome, Shell},
@@ -287,6 +287,11 @@ impl Handler for Acknowledgements {
                     return Err(Poison::apart("UNKNOWN_CANCELLATION", "there is no such cancellation").into());
                 };
                 let (signed, said) = &**answer;
+                // All of its answers look at it, not only the one that completes it: so what a batch needs
+                // is loaded at once.
+                if case.phase == Phase::Executing && case.request.scope == Scope::WholeAccount {
+                    streams.get(&streams::of_subject(&case.request.subject))?;
+                }
                 let outcome = self.acknowledge(case, signed, said, streams, now)?;
                 decision.listings.extend(outcome.listings);
                 decision.timers.extend(outcome.timer);

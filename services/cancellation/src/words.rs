@@ -34,10 +34,17 @@ impl Cancellations {
         Ok(self.sealed(id, REASON, reason).await?.unwrap_or_default())
     }
 
-    /// Seals why an operator does something with a cancellation, which there must be.
+    /// Seals why an operator does something with a cancellation, which there must be. Of a subject whose
+    /// account is closed nothing is kept any more.
     pub(crate) async fn seal_words(&self, id: &CancellationId, reason: String) -> Result<Words, Error> {
-        self.load(id).await?;
+        let (case, _) = self.load(id).await?;
         let sealed = self.sealed(id, OPERATION, reason).await?;
+        // Only now: what is closed after this look is erased after it, the new key with the rest.
+        let (subject, _) = self.folded(&streams::of_subject(&case.request.subject)).await?;
+        if subject.closed.is_some() {
+            self.erase(vec![streams::of_case(id)]).await?;
+            return Ok(Words::from(""));
+        }
         Ok(sealed.map_or_else(|| Words::from(""), Words::Sealed))
     }
 

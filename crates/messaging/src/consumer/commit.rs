@@ -19,7 +19,7 @@ const CLAIM_TAKEN: &str = "CLAIM_TAKEN";
 const STREAMS_UNBOUNDED: &str = "STREAMS_UNBOUNDED";
 /// An event that the record leads to is larger than a stored event may be.
 const OVERSIZE: &str = "OVERSIZE";
-/// How often streams may be found missing while one batch is decided.
+/// How often streams may be found missing for one record of a batch.
 const LOADS_MAX: u32 = 32;
 
 /// What became of records.
@@ -104,7 +104,7 @@ impl<H: Handler> Worker<H> {
                 wanted.push(stream.clone());
             }
         }
-        let mut loads = 0;
+        let (mut loads, mut reached) = (0, 0);
         loop {
             if !wanted.is_empty() {
                 self.load(std::mem::take(&mut wanted)).await?;
@@ -121,6 +121,11 @@ impl<H: Handler> Worker<H> {
             match drafter.draft(items) {
                 Drafted::Ready(draft) => return Ok(*draft),
                 Drafted::Missing(missing) => {
+                    // Every record may need something of its own, which shows when those before have it.
+                    let first = missing.first().map_or(0, |(_, index)| *index);
+                    if first > reached {
+                        (loads, reached) = (0, first);
+                    }
                     loads += 1;
                     if loads > LOADS_MAX
                         && let Some((stream, index)) = missing.first()

@@ -29,8 +29,12 @@ impl<H: Handler> Worker<H> {
             }
             self.lanes[index].take_parked(&keys);
             for (key, _) in keys.iter().filter(|(_, asked)| *asked) {
-                if self.lanes[index].is(&key.topic, key.partition) {
-                    self.replay(index, key).await?;
+                // Who finds the partition another's has looked anew at all of them.
+                if self.lanes[index].is(&key.topic, key.partition)
+                    && self.replay(index, key).await? == Processed::Moved
+                {
+                    self.report();
+                    return Ok(());
                 }
             }
             let lane = &mut self.lanes[index];
@@ -45,18 +49,19 @@ impl<H: Handler> Worker<H> {
 
     /// Tries a part of a key's parked records again, in order. Each is removed in the append of its
     /// effects; the key flows again when the last is gone.
-    async fn replay(&mut self, lane: usize, key: &ParkedKey) -> Result<(), Stop> {
+    async fn replay(&mut self, lane: usize, key: &ParkedKey) -> Result<Processed, Stop> {
         let limit = self.consumer.options.replay_records_max;
         let rows = self.parked_records(key, limit).await?;
         let more = rows.len() >= limit;
         let items: Vec<Item<H>> = rows.into_iter().map(|row| self.parked_item(row, lane)).collect();
-        match self.process(items, true).await? {
+        let processed = self.process(items, true).await?;
+        match processed {
             Processed::All if more => self.parked_pending = true,
             Processed::All => drop(self.lanes[lane].parked.remove(&key.key)),
             Processed::Failed => self.keep_parked(key).await?,
             Processed::Moved => {}
         }
-        Ok(())
+        Ok(processed)
     }
 
     fn parked_item(&self, row: ParkedRecord, lane: usize) -> Item<H> {

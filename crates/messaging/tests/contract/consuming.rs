@@ -16,6 +16,7 @@ on_each![
     effects_commit_together_with_the_offset,
     a_repeated_record_changes_nothing_and_is_answered_from_what_is_committed,
     a_record_may_change_several_streams_and_later_ones_see_it,
+    each_record_of_a_batch_may_need_a_stream_that_shows_only_after_those_before,
     a_concurrent_writer_loses_nothing_and_no_effect_is_doubled,
     what_others_wrote_is_seen_even_by_records_that_write_nothing,
     of_two_consumers_with_one_partition_exactly_one_has_effects,
@@ -78,6 +79,23 @@ async fn a_record_may_change_several_streams_and_later_ones_see_it(bench: Arc<Be
     // The third record's id was in the stream already, by the first record.
     assert_eq!(sum(&store, "c").await.total, 33);
     assert_eq!(sum(&store, "d").await.total, 100);
+    consumer.stop().await;
+    store.close().await;
+}
+
+async fn each_record_of_a_batch_may_need_a_stream_that_shows_only_after_those_before(bench: Arc<Bench>) {
+    let (topic, store, group) = (bench.topic(1).await, bench.store().await, group());
+    let pairs = (0..40)
+        .flat_map(|n| [(format!("k{n}"), "1 add:1".into()), (format!("k{n}"), format!("2 after:1:o{n}"))]);
+    let records: Vec<(String, String)> = pairs.collect();
+    let texts: Vec<_> = records.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect();
+    bench.publish(&topic, &texts).await;
+    let consumer = start(&store, &bench.log, subscription(&group, "m", &topic));
+    reached(&store, &group, &topic, 80).await;
+    assert_eq!(store.parked(Some(&group), None, 1).await.unwrap().rows, []);
+    for n in 0..40 {
+        assert_eq!(sum(&store, &format!("o{n}")).await.total, 1);
+    }
     consumer.stop().await;
     store.close().await;
 }

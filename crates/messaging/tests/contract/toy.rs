@@ -1,6 +1,7 @@
 //! A small service: streams that add numbers up, each record once.
 //!
-//! A record's text is words: `add:3`, `also:other:3` (adds to another stream as well), `claim:key`,
+//! A record's text is words: `add:3`, `also:other:3` (adds to another stream as well), `after:id:other`
+//! (adds 1 to another stream if the record of that id came before), `claim:key`,
 //! `poison`, `forged` (parks apart), `panic`, `strange` (stores an event that cannot be read), `twice` (answers a repeated
 //! record). Its first word is its id: a record of the same id again changes nothing.
 
@@ -125,6 +126,11 @@ impl Handler for Adder {
                     let other = StreamId::new(other);
                     streams.get(&other)?;
                     decision.events.push(add(&other, "toy.v1.Added", format!("{id} {number}")));
+                }
+                ("after", Some(before), Some(other)) if streams.get(&stream)?.seen.contains(before) => {
+                    let other = StreamId::new(other);
+                    streams.get(&other)?;
+                    decision.events.push(add(&other, "toy.v1.Added", format!("{id} 1")));
                 }
                 ("claim", Some(key), None) => {
                     decision.claims.push(Claim { key: key.into(), value: Bytes::from(id.to_owned()) });

@@ -42,8 +42,8 @@ pub(super) fn reject(case: &Case, at: Timestamp) -> Vec<Event> {
 
 /// The account is closed. What is being executed goes on: participants answer that nothing is left, and it
 /// ends by itself. What has come back to the subject does not: nobody can confirm for an account that is
-/// closed. That it was this very one which closed it only an older copy of a database can have forgotten: it
-/// was confirmed and is done, and whoever did it says so once more.
+/// closed. Where it was this very one that closed it, it goes on: it was confirmed, and an older copy of a
+/// database has forgotten that it is done, or somebody works on after the account is closed.
 pub(super) fn expire(case: &Case, by: CancellationId, at: Timestamp) -> Vec<Event> {
     if !case.phase.is_before_execution() {
         return Vec::new();

@@ -35,11 +35,11 @@ async fn texts(coordinator: &Coordinator, id: &CancellationId) -> Vec<ops::Text>
     operations.list_texts(Request::new(request)).await.unwrap().into_inner().texts
 }
 
-/// One that an operator carried to its end, since a participant failed.
-async fn attested(coordinator: &Coordinator) -> CancellationId {
+/// One of which a participant failed.
+async fn failed(coordinator: &Coordinator, reason: &str) -> CancellationId {
     let leaver = subject("sbj_1");
     coordinator.know(&leaver).await;
-    let id = coordinator.request(&leaver, Scope::WholeAccount, SAID).await;
+    let id = coordinator.request(&leaver, Scope::WholeAccount, reason).await;
     coordinator.confirm(&id).await;
     let mut failed = coordinator.said(&id, FIRST.0, Kind::Execute, Outcome::Failed).await;
     if let Some(failure) = &mut failed.failure {
@@ -47,6 +47,17 @@ async fn attested(coordinator: &Coordinator) -> CancellationId {
     }
     let told = coordinator.carry_out(&id, Command::Acknowledge(signed(&failed, FIRST.1))).await;
     assert!(told.attention[0].text.ends_with(BROKE), "{:?}", told.attention);
+    id
+}
+
+/// One that an operator carried to its end, since a participant failed.
+async fn attested(coordinator: &Coordinator) -> CancellationId {
+    let id = failed(coordinator, SAID).await;
+    attest(coordinator, &id).await;
+    id
+}
+
+async fn attest(coordinator: &Coordinator, id: &CancellationId) {
     let operations = CaseOperations(coordinator.cancellations.clone());
     let attest = ops::AttestRequest {
         request_id: "attest".into(),
@@ -59,9 +70,8 @@ async fn attested(coordinator: &Coordinator) -> CancellationId {
     for _ in 0..2 {
         operations.attest(called(attest.clone())).await.unwrap();
     }
-    coordinator.answer(&id, SECOND, Kind::Execute, Outcome::Done).await;
-    assert_eq!(coordinator.state(&id).await, State::Completed);
-    id
+    coordinator.answer(id, SECOND, Kind::Execute, Outcome::Done).await;
+    assert_eq!(coordinator.state(id).await, State::Completed);
 }
 
 fn contains(bytes: &[u8], text: &str) -> bool {
@@ -84,6 +94,24 @@ async fn what_people_wrote_is_for_operators_to_read_until_the_account_is_closed(
     let written = texts(&coordinator, &id).await;
     assert!(written.iter().all(|text| text.erased && text.text.is_empty()), "{written:?}");
     assert_eq!(written.len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_written_of_an_account_that_is_closed_already_is_not_kept() {
+    let home = Home::new().await;
+    let coordinator = home.coordinator().await;
+    let id = failed(&coordinator, "").await;
+    let running = home.run().await;
+    home.stage.close(&subject("sbj_1"), &id).await;
+    home.until_known(&subject("sbj_1"), 2).await;
+    running.stop().await;
+    coordinator.close().await.unwrap();
+    attest(&coordinator, &id).await;
+    let written = texts(&coordinator, &id).await;
+    assert!(written.iter().all(|text| text.erased && text.text.is_empty()), "{written:?}");
+    assert_eq!(written.len(), 1);
+    let key = home.vault.open_sealed(id.as_str(), "operation", &[1; 64]);
+    assert!(matches!(key, Err(keys::VaultError::Destroyed)), "{key:?}");
 }
 
 #[tokio::test]
