@@ -127,6 +127,15 @@ impl<P: Participant> Accounts<P> {
         Ok(self.load_known(subject).await?.0)
     }
 
+    /// A subject's account as the store has it, also where nobody has told of the subject: an older copy may
+    /// know an account by its end alone.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn stored(&self, subject: &SubjectId) -> Result<Account<P::State>, AccountError> {
+        Ok(self.load(&stream_of(subject)).await?.0)
+    }
+
     /// Whose the thing with that id is.
     ///
     /// # Errors

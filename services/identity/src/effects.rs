@@ -123,7 +123,7 @@ struct Delivery {
 impl Effects {
     /// What these events of a subject intend; nothing for an account that cannot be read.
     async fn work(&self, subject: SubjectId, events: Vec<Recorded>) -> Result<Option<Work>, FollowError> {
-        let (region, state) = match self.accounts.get(&subject).await {
+        let (region, state) = match self.accounts.stored(&subject).await {
             Ok(account) => (account.known.map(|(region, _)| region).unwrap_or_default(), account.state),
             // One history that cannot be read must not stop what others wait for.
             Err(AccountError::Unreadable(error)) => {

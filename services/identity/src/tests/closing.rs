@@ -192,3 +192,20 @@ async fn a_code_that_expired_before_it_could_be_sent_is_not_sent() {
     home.repeat_effects(&accounts).await;
     assert!(home.message_files().is_empty());
 }
+
+#[tokio::test]
+async fn b16_the_key_of_somebody_whom_an_older_copy_does_not_know_goes_and_others_get_their_codes() {
+    let home = Home::new().await;
+    let service = home.run().await;
+    let forgotten = types::SubjectId::parse("sbj_forgotten").unwrap();
+    home.vault.seal(forgotten.as_str(), "contact/0", b"x").unwrap();
+    home.stage.close(&forgotten, &can()).await;
+    home.records(contract::CLOSURES, 1).await;
+    let subject = service.assessed(&home, &WHOLE).await;
+    let id = service.start(starting(&subject, "", Factor::EmailCode)).await.unwrap().verification_id;
+    assert!(!home.code(&id).is_empty());
+    let sealed = home.vault.seal(forgotten.as_str(), "contact/0", b"x");
+    assert!(matches!(sealed, Err(keys::VaultError::Destroyed)));
+    assert!(home.facts(&forgotten).await.contains(&"KeyDestroyed".to_owned()));
+    service.stop().await;
+}

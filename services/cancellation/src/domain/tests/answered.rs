@@ -159,6 +159,10 @@ proptest! {
             let command = commands[pick.index(commands.len())].0.clone();
             let Ok(events) = decide(&state, command.clone()) else { continue };
             state = events.into_iter().fold(state, evolve);
+            // As after every command: what is due by then happens, like the end of what a person was told of.
+            if let Ok(due) = decide(&state, Command::Wake { now: at(9) }) {
+                state = due.into_iter().fold(state, evolve);
+            }
             // Asking everybody again is a new round each time.
             let round = matches!(&command, Command::Reassess)
                 || matches!(&command, Command::Operate(it) if it.action == Action::Reassess);
