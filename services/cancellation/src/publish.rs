@@ -81,7 +81,6 @@ pub(crate) fn publisher(roster: &Roster) -> impl Fn(&Recorded, &mut Vec<Message>
 
 #[cfg(test)]
 mod tests {
-
     use participant::Encoded;
     use types::Timestamp;
 

@@ -23,7 +23,7 @@ impl<H: Handler> Worker<H> {
             return Ok(());
         }
         let keys = self.parked_keys().await?;
-        for index in 0..self.lanes.len() {
+        'lanes: for index in 0..self.lanes.len() {
             if self.lanes[index].parked.is_empty() {
                 continue;
             }
@@ -33,8 +33,7 @@ impl<H: Handler> Worker<H> {
                 if self.lanes[index].is(&key.topic, key.partition)
                     && self.replay(index, key).await? == Processed::Moved
                 {
-                    self.report();
-                    return Ok(());
+                    break 'lanes;
                 }
             }
             let lane = &mut self.lanes[index];

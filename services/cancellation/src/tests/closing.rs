@@ -206,9 +206,7 @@ async fn what_the_ledger_says_before_the_cancellation_has_completed_is_recorded_
     let home = Home::new().await;
     let coordinator = home.coordinator().await;
     for (leaver, by_operator) in [(subject("sbj_1"), false), (subject("sbj_2"), true)] {
-        coordinator.know(&leaver).await;
-        let whole = coordinator.request(&leaver, Scope::WholeAccount, SAID).await;
-        coordinator.confirm(&whole).await;
+        let whole = coordinator.leaving(&leaver, SAID).await;
         coordinator.answer(&whole, FIRST, Kind::Execute, Outcome::Done).await;
         let running = home.run().await;
         home.stage.close(&leaver, &whole).await;
@@ -230,9 +228,7 @@ async fn b16_what_comes_back_to_somebody_whom_it_has_closed_already_goes_on() {
     let home = Home::new().await;
     let coordinator = home.coordinator().await;
     let leaver = subject("sbj_1");
-    coordinator.know(&leaver).await;
-    let whole = coordinator.request(&leaver, Scope::WholeAccount, SAID).await;
-    coordinator.confirm(&whole).await;
+    let whole = coordinator.leaving(&leaver, SAID).await;
     // An older copy: it was answered, confirmed again and done since.
     let changed = coordinator.said(&whole, FIRST.0, Kind::Execute, Outcome::Changed).await;
     let told = coordinator.round(&whole, FIRST.0).await;
@@ -287,12 +283,10 @@ async fn an_account_that_another_replica_closes_while_the_ledger_is_read_is_clos
     let engine = Intercepted::with(home.stage.store.engine().clone(), SlowLoad::default());
     let home = home.on(&Store::with_engine(engine.clone(), StoreOptions::default()));
     let (leaver, last) = (subject("sbj_1"), subject("sbj_2"));
-    coordinator.know(&leaver).await;
-    let whole = coordinator.request(&leaver, Scope::WholeAccount, "").await;
-    coordinator.confirm(&whole).await;
+    let whole = coordinator.leaving(&leaver, "").await;
     coordinator.answer(&whole, FIRST, Kind::Execute, Outcome::Done).await;
     let running = home.run().await;
-    // What is known of the subject is loaded before the cancellation: between the two it completes.
+    // When what is known of the subject has been loaded, and before it is used, the cancellation completes.
     let (loaded, release) = engine.next(crate::streams::of_subject(&leaver));
     home.stage.close(&leaver, &whole).await;
     tokio::time::timeout(PATIENCE, loaded).await.expect("the ledger is read").unwrap();

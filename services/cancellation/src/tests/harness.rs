@@ -101,13 +101,8 @@ impl Home {
 
     /// Waits until so many are.
     pub async fn until_known(&self, subject: &SubjectId, facts: usize) {
-        let come = async {
-            let mut tail = self.stage.store.tail(Position::default());
-            while self.known(subject).await < facts {
-                tail.next(1_000).await.unwrap();
-            }
-        };
-        tokio::time::timeout(PATIENCE, come).await.expect("the subject is told of");
+        let is_so = async || self.known(subject).await >= facts;
+        until(&self.stage.store, "the subject is told of", is_so).await;
     }
 
     pub async fn coordinator(&self) -> Coordinator {
@@ -140,6 +135,17 @@ pub fn one_item() -> Scope {
         id: "sub_1".into(),
         action: Action::StopRenewal,
     }])
+}
+
+/// Looks whenever something is appended, until it is so.
+async fn until(store: &Store, what: &str, is_so: impl AsyncFn() -> bool) {
+    let come = async {
+        let mut tail = store.tail(Position::default());
+        while !is_so().await {
+            tail.next(1_000).await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, come).await.expect(what);
 }
 
 /// What callers and participants ask of the coordinator.
@@ -179,24 +185,14 @@ impl Coordinator {
 
     /// Waits until it is in that state.
     pub async fn until(&self, id: &CancellationId, wanted: pb::State) {
-        let come = async {
-            let mut tail = self.store.tail(Position::default());
-            while self.state(id).await != wanted {
-                tail.next(1_000).await.unwrap();
-            }
-        };
-        tokio::time::timeout(PATIENCE, come).await.expect("the cancellation gets there");
+        let is_so = async || self.state(id).await == wanted;
+        until(&self.store, "the cancellation gets there", is_so).await;
     }
 
     /// Waits until a participant is told to execute in a later round than that.
     pub async fn until_told_again(&self, id: &CancellationId, name: &str, round: Option<u32>) {
-        let come = async {
-            let mut tail = self.store.tail(Position::default());
-            while self.round(id, name).await <= round {
-                tail.next(1_000).await.unwrap();
-            }
-        };
-        tokio::time::timeout(PATIENCE, come).await.expect("it is told again");
+        let is_so = async || self.round(id, name).await > round;
+        until(&self.store, "it is told again", is_so).await;
     }
 
     /// The round in which a participant was told to execute last.
@@ -281,6 +277,14 @@ impl Coordinator {
         let caller = Caller::local();
         let change = Change { caller: &caller, claim: None, id };
         self.cancellations.confirm(change, digest, &[]).await.unwrap();
+    }
+
+    /// A subject of whom identity has told leaves: confirmed, and being executed.
+    pub async fn leaving(&self, leaver: &SubjectId, reason: &str) -> CancellationId {
+        self.know(leaver).await;
+        let whole = self.request(leaver, Scope::WholeAccount, reason).await;
+        self.confirm(&whole).await;
+        whole
     }
 
     /// From the assessments to the receipt.

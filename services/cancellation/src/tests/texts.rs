@@ -37,10 +37,7 @@ async fn texts(coordinator: &Coordinator, id: &CancellationId) -> Vec<ops::Text>
 
 /// One of which a participant failed.
 async fn failed(coordinator: &Coordinator, reason: &str) -> CancellationId {
-    let leaver = subject("sbj_1");
-    coordinator.know(&leaver).await;
-    let id = coordinator.request(&leaver, Scope::WholeAccount, reason).await;
-    coordinator.confirm(&id).await;
+    let id = coordinator.leaving(&subject("sbj_1"), reason).await;
     let mut failed = coordinator.said(&id, FIRST.0, Kind::Execute, Outcome::Failed).await;
     if let Some(failure) = &mut failed.failure {
         failure.cause = BROKE.into();
