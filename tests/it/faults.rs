@@ -226,6 +226,11 @@ fn previous() -> Option<Release> {
     named.map(Release::Previous)
 }
 
+/// What the release before records a second time when this one did already: it closes an account without
+/// looking whether that was recorded, which is of no consequence (docs/operations.md, "Upgrades"). Goes when
+/// `deploy/dev/previous-release` names a release that looks.
+const PREVIOUS_DOUBLES: &str = "exeunt.cancellation.v1.SubjectClosed: 2 times in ";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_release_before_is_replaced_under_load_process_by_process() {
     let _alone = alone().await;
@@ -250,8 +255,9 @@ async fn the_release_before_is_replaced_under_load_process_by_process() {
         assert!(load.begun(load.begun_so_far() + 60, BOUND).await.unwrap());
     }
     let asked = load.finish().await.unwrap();
-    let verdict = judge(&mut fleet, asked, &BTreeSet::new(), QUIET).await.unwrap();
+    let mut verdict = judge(&mut fleet, asked, &BTreeSet::new(), QUIET).await.unwrap();
     eprintln!("{verdict}; {} answers were lost", verdict.lost_answers);
+    verdict.doubled.retain(|found| !found.starts_with(PREVIOUS_DOUBLES));
     if let Err(error) = verdict.ensure_good() {
         panic!("{error:#}\n{}", fleet.last_words());
     }

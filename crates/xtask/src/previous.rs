@@ -34,15 +34,16 @@ pub fn binary() -> Result<PathBuf> {
         format!("commit {commit} is not in this clone: get the whole history, `git fetch --unshallow`")
     })?;
     run_process(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&source))?;
-    // In our own folder of built things: most of what both are built from is the same.
+    // In a folder of its own: cargo knows the packages of a workspace by their paths in it and by when their
+    // files were written, and would take what was built of this release for what is built of the one before.
+    let built = home.join("built");
     let mut build = cargo()?;
     build.args(["build", "--package", "exeunt", "--locked"]).current_dir(&source);
-    run_process(build.env("CARGO_TARGET_DIR", target()?)).context("the previous release does not build")?;
+    build.env("CARGO_TARGET_DIR", &built).env("CARGO_PROFILE_DEV_DEBUG", "none");
+    run_process(&mut build).context("the previous release does not build")?;
     fs::create_dir_all(home.join(commit))?;
-    // A name of its own first, so that a copy that was broken off is never taken for the binary.
-    let copy = home.join(commit).join("copy");
-    fs::copy(target()?.join("debug/exeunt"), &copy)?;
-    fs::rename(copy, &binary)?;
+    fs::rename(built.join("debug/exeunt"), &binary)?;
+    remove_dir(&built)?;
     remove_dir(&source)?;
     fs::remove_file(archive)?;
     Ok(binary)

@@ -44,7 +44,6 @@ fn run_steps(steps: &mut Steps) -> Result<()> {
         ]))
     })?;
     steps.run("dependencies", dependencies::check)?;
-    // Before our own: both are built in one folder, and the last one stays.
     let previous = steps.run("previous release", previous::binary)?;
     // Tests of processes need the binary, which `cargo test` builds for its own package only.
     steps.run("build", || run_process(cargo()?.args(["build", "--package", "exeunt", "--locked"])))?;
