@@ -124,6 +124,7 @@ async fn replay(stage: &Stage, row: &ops::ParkedRecord) {
         partition: row.partition,
         key: row.key.clone(),
         request_id: String::new(),
+        reason: "can be read now".into(),
     };
     stage.operations().replay_parked(request).await.unwrap();
 }

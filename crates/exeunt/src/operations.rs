@@ -13,7 +13,7 @@ use event_store::{
     StreamId,
 };
 use participant::RequestClaim;
-use prost::{Message, Name as _};
+use prost::{Message, Name};
 use proto::operations::v1::{
     self as pb,
     operations_service_server::{OperationsService, OperationsServiceServer},
@@ -21,13 +21,15 @@ use proto::operations::v1::{
 use service_kit::{caller, server::Gate};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
-use types::{Caller, Clock};
+use types::{Caller, Clock, Timestamp};
 
 use crate::error::Error;
 use wire::{Discard, Key, Listing, PageToken};
 
 /// The stream, in the store concerned, of what was given up.
 const DISCARDS: &str = "parked-discards";
+/// The stream, in the store concerned, of what was tried again.
+const REPLAYS: &str = "parked-replays";
 /// How many records of one key are counted.
 const KEY_RECORDS_MAX: usize = 100_000;
 
@@ -103,9 +105,10 @@ impl Operations {
     async fn replay(
         &self,
         wanted: Key,
+        caller: &Caller,
         claim: Option<RequestClaim>,
     ) -> Result<pb::ReplayParkedResponse, Error> {
-        let Key { stored, topic, partition, key, request_id: _ } = wanted;
+        let Key { stored, topic, partition, key, reason, request_id: _ } = wanted;
         if let Some(before) = made_before(&stored.store, claim.as_ref()).await? {
             return Ok(pb::ReplayParkedResponse { records: before.parse().unwrap_or_default() });
         }
@@ -114,10 +117,26 @@ impl Operations {
         if records == 0 {
             return Err(Error::NotParked);
         }
-        let claims = claim.iter().map(|claim| claim.claim(&records.to_string())).collect();
-        let append = Append { parked: vec![ParkedChange::Replay(key)], claims, ..Append::default() };
+        let records = i32::try_from(records).unwrap_or(i32::MAX);
+        let now = self.clock.now();
+        let told = pb::ParkedReplayed {
+            consumer: key.consumer.to_string(),
+            topic: key.topic.to_string(),
+            partition,
+            key: key.key.clone(),
+            records: records.unsigned_abs(),
+            reason,
+            asked_by: caller.name.to_string(),
+            asked_at: Some(now.to_proto()),
+        };
+        let append = Append {
+            streams: vec![recorded(REPLAYS, &told, caller, now)],
+            parked: vec![ParkedChange::Replay(key)],
+            claims: claim.iter().map(|claim| claim.claim(&records.to_string())).collect(),
+            ..Append::default()
+        };
         stored.store.append(append).await?;
-        Ok(pb::ReplayParkedResponse { records: i32::try_from(records).unwrap_or(i32::MAX) })
+        Ok(pb::ReplayParkedResponse { records })
     }
 
     /// The record goes, and the record of it comes, in one transaction.
@@ -164,35 +183,36 @@ impl Operations {
             discarded_by: caller.name.to_string(),
             discarded_at: Some(now.to_proto()),
         };
-        let event = NewEvent {
-            id: types::fresh_uuid(),
-            kind: pb::ParkedDiscarded::full_name().into(),
-            schema: 1,
-            payload: told.encode_to_vec().into(),
-        };
+        let stream = recorded(DISCARDS, &told, caller, now);
         let key =
             ParkedKey { consumer: row.consumer, topic: row.topic, partition: row.partition, key: row.key };
-        let stream = StreamAppend {
-            stream: StreamId::new(DISCARDS),
-            expected: Expected::Any,
-            metadata: metadata(caller),
-            at: now,
-            events: vec![event],
-        };
         let gone = ParkedChange::Remove { key, incarnation: row.incarnation, offset: row.offset };
         Append { streams: vec![stream], parked: vec![gone], ..Append::default() }
     }
 }
 
-/// What an operator does is not part of a case.
-fn metadata(caller: &Caller) -> Arc<Metadata> {
-    Arc::new(Metadata {
+/// What an operator does is not part of a case: it stands in a stream of its own.
+fn recorded<M: Message + Name>(stream: &str, told: &M, caller: &Caller, at: Timestamp) -> StreamAppend {
+    let metadata = Metadata {
         tenant: caller.tenant.as_str().into(),
         actor: caller.name.clone(),
         causation: "".into(),
         correlation: "".into(),
         traceparent: "".into(),
-    })
+    };
+    let event = NewEvent {
+        id: types::fresh_uuid(),
+        kind: M::full_name().into(),
+        schema: 1,
+        payload: told.encode_to_vec().into(),
+    };
+    StreamAppend {
+        stream: StreamId::new(stream),
+        expected: Expected::Any,
+        metadata: Arc::new(metadata),
+        at,
+        events: vec![event],
+    }
 }
 
 /// What the same request gave before.
@@ -230,7 +250,7 @@ impl OperationsService for Operations {
         let digest = digest("ReplayParked", &request);
         let wanted = wire::key(request, &self.stores).map_err(Error::from)?;
         let claim = RequestClaim::new(&caller, &wanted.request_id, digest);
-        Ok(Response::new(self.replay(wanted, claim).await?))
+        Ok(Response::new(self.replay(wanted, &caller, claim).await?))
     }
 
     async fn discard_parked(

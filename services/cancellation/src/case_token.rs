@@ -1,5 +1,5 @@
-//! Case tokens: whoever holds one reaches one cancellation for a while, to look at it and to revoke it,
-//! also when signing in is frozen. A compact JWS, sealed with the key of receipts.
+//! Case tokens: whoever holds one reaches one cancellation for a while, to look at it, to answer what it asks
+//! and to revoke it, also when signing in is frozen. A compact JWS, sealed with the key of receipts.
 
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use types::{CancellationId, Timestamp};
 const TYPE: &str = "exeunt-case+jwt";
 
 /// How long one is good where nothing else is said.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(86_400);
+pub(crate) const LIFETIME: Duration = Duration::from_hours(24);
+/// How long one may be good that somebody asks for.
+pub(crate) const LIFETIME_MAX: Duration = Duration::from_hours(30 * 24);
 
 /// What is no token that holds now.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use types::{Caller, CancellationId, Timestamp};
 use crate::{
     Jwks,
     app::{Cancellations, Change, NewCancellation, page_token},
-    case_token::{self, LIFETIME},
+    case_token::{self, LIFETIME_MAX},
     error::Error,
     streams::{self, Folded},
     watch::Watcher,
@@ -46,6 +46,14 @@ impl Api {
         let now = self.cancellations.shell.clock.now();
         let by_token = case_token::verify(case_token, &self.jwks.sealers(), now).map_err(Error::CaseToken)?;
         Ok(requests::reached(id, by_token)?)
+    }
+
+    /// Names it by its id where a case token does: the same request with a newer token is the same request.
+    fn name(&self, id: &mut String, case_token: &mut String) -> Result<(), Error> {
+        if !case_token.is_empty() {
+            *id = self.named(id, &std::mem::take(case_token))?.to_string();
+        }
+        Ok(())
     }
 
     fn case_token(&self, id: &CancellationId, lifetime: Duration) -> (String, Timestamp) {
@@ -172,7 +180,8 @@ impl CancellationService for Api {
         request: Request<pb::ReassessRequest>,
     ) -> Result<Response<pb::ReassessResponse>, Status> {
         let caller = caller(&request)?;
-        let message = request.into_inner();
+        let mut message = request.into_inner();
+        self.name(&mut message.cancellation_id, &mut message.case_token)?;
         let changed = requests::reassess(&message)?;
         let change = self.change(&caller, "Reassess", &message, &changed);
         let cancellation = Some(self.cancellations.reassess(change).await?);
@@ -184,15 +193,16 @@ impl CancellationService for Api {
         request: Request<pb::ConfirmCancellationRequest>,
     ) -> Result<Response<pb::ConfirmCancellationResponse>, Status> {
         let caller = caller(&request)?;
-        let message = request.into_inner();
+        let mut message = request.into_inner();
+        self.name(&mut message.cancellation_id, &mut message.case_token)?;
         let (changed, digest) = requests::confirm(&message)?;
         let change = self.change(&caller, "ConfirmCancellation", &message, &changed);
         let tokens = &message.verification_tokens;
         let cancellation = self.cancellations.confirm(change, digest, tokens).await?;
         let until = cancellation.cooling_off_until.as_ref().and_then(Timestamp::from_proto);
         let now = self.cancellations.shell.clock.now();
-        // It reaches as far as there is a way back.
-        let token = until.map(|until| self.case_token(&changed.id, until.since(now).max(LIFETIME)).0);
+        // It reaches as far as there is a way back, and as long after it as an answer may take.
+        let token = until.map(|until| self.case_token(&changed.id, until.since(now) + LIFETIME_MAX).0);
         let case_token = token.unwrap_or_default();
         let cancellation = Some(cancellation);
         Ok(Response::new(pb::ConfirmCancellationResponse { cancellation, case_token }))
@@ -204,11 +214,7 @@ impl CancellationService for Api {
     ) -> Result<Response<pb::RevokeCancellationResponse>, Status> {
         let caller = caller(&request)?;
         let mut message = request.into_inner();
-        if !message.case_token.is_empty() {
-            let token = std::mem::take(&mut message.case_token);
-            // The same request with a newer token is the same request.
-            message.cancellation_id = self.named(&message.cancellation_id, &token)?.to_string();
-        }
+        self.name(&mut message.cancellation_id, &mut message.case_token)?;
         let (changed, reason) = requests::revoke(&message)?;
         let change = self.change(&caller, "RevokeCancellation", &message, &changed);
         let cancellation = Some(self.cancellations.revoke(change, reason).await?);
@@ -228,7 +234,9 @@ impl CancellationService for Api {
         &self,
         request: Request<pb::IssueCaseTokenRequest>,
     ) -> Result<Response<pb::IssueCaseTokenResponse>, Status> {
-        let (id, lifetime) = requests::lifetime(&request.into_inner())?;
+        let mut message = request.into_inner();
+        self.name(&mut message.cancellation_id, &mut message.case_token)?;
+        let (id, lifetime) = requests::lifetime(&message)?;
         self.cancellations.get(&id).await?;
         let (case_token, expires_at) = self.case_token(&id, lifetime);
         let expires_at = Some(expires_at.to_proto());

@@ -66,7 +66,7 @@ pub enum Command {
     /// Follow a cancellation until it has ended
     Watch(Cancellation),
     /// Ask every participant again what blocks and what follows
-    Reassess(Changed),
+    Reassess(Reassess),
     /// Prove that it is the subject who confirms: have a code sent, then exchange it for a token
     Identify(Identify),
     /// Accept the quote of a cancellation
@@ -313,7 +313,7 @@ pub struct Cancellation {
 /// For whom a case token is.
 #[derive(Debug, Args)]
 pub struct CaseToken {
-    /// Which cancellation it reaches
+    /// Which cancellation it reaches: its id, or a case token that still holds
     pub cancellation_id: String,
     /// How long it is good, in seconds: 60 to 2592000; 0 for a day
     #[arg(long, default_value_t = 0)]
@@ -330,11 +330,14 @@ pub struct Receipt {
     pub version: u32,
 }
 
-/// Which cancellation to change.
+/// Which cancellation is looked at again.
 #[derive(Debug, Args)]
-pub struct Changed {
-    /// Its id
+pub struct Reassess {
+    /// Its id, or a case token
     pub cancellation_id: String,
+    /// Why an operator wants it; it is kept. A subject needs none
+    #[arg(long, default_value = "")]
+    pub reason: String,
     /// Makes repeating it harmless
     #[arg(long, default_value = "")]
     pub request_id: String,
@@ -400,7 +403,7 @@ impl Factor {
 /// What is accepted, and the proof of who accepts.
 #[derive(Debug, Args)]
 pub struct Confirm {
-    /// Which cancellation
+    /// Which cancellation: its id, or a case token
     pub cancellation_id: String,
     /// The digest of the quote, as `show` tells it
     #[arg(long)]

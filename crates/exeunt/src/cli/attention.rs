@@ -61,6 +61,17 @@ pub async fn assign(servers: &Servers, flags: args::AttentionAssign, output: &Ou
     Ok(())
 }
 
+pub async fn reassess(servers: &Servers, flags: args::Reassess, output: &Output) -> Result<(), Failure> {
+    let request = pb::ReassessRequest {
+        request_id: flags.request_id,
+        cancellation_id: flags.cancellation_id,
+        reason: flags.reason,
+    };
+    let answer = service(servers).await?.reassess(request).await?.into_inner();
+    output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
+    Ok(())
+}
+
 pub async fn retry(servers: &Servers, flags: args::Retry, output: &Output) -> Result<(), Failure> {
     let request = pb::RetryParticipantRequest {
         request_id: flags.request_id,

@@ -6,7 +6,7 @@ use proto::{
 };
 use tonic::transport::Channel;
 
-use super::{Failure, Output, Servers, args, client};
+use super::{Failure, Output, Servers, args, attention, client};
 use crate::{compose::Role, text};
 
 pub async fn service(servers: &Servers) -> Result<CancellationServiceClient<Channel>, Failure> {
@@ -113,20 +113,25 @@ fn changed(before: Option<&pb::Cancellation>, now: &pb::Cancellation) -> String 
     lines
 }
 
-pub async fn reassess(servers: &Servers, flags: args::Changed, output: &Output) -> Result<(), Failure> {
-    let request =
-        pb::ReassessRequest { request_id: flags.request_id, cancellation_id: flags.cancellation_id };
+pub async fn reassess(servers: &Servers, flags: args::Reassess, output: &Output) -> Result<(), Failure> {
+    if !flags.reason.is_empty() {
+        return attention::reassess(servers, flags, output).await;
+    }
+    let (cancellation_id, case_token) = reached(flags.cancellation_id);
+    let request = pb::ReassessRequest { request_id: flags.request_id, cancellation_id, case_token };
     let answer = service(servers).await?.reassess(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
     Ok(())
 }
 
 pub async fn confirm(servers: &Servers, flags: args::Confirm, output: &Output) -> Result<(), Failure> {
+    let (cancellation_id, case_token) = reached(flags.cancellation_id);
     let request = pb::ConfirmCancellationRequest {
         request_id: flags.request_id,
-        cancellation_id: flags.cancellation_id,
+        cancellation_id,
         quote_digest: flags.digest,
         verification_tokens: flags.token,
+        case_token,
     };
     let answer = service(servers).await?.confirm_cancellation(request).await?.into_inner();
     output.answer(&answer, |answer| shown(answer.cancellation.as_ref()));
@@ -174,10 +179,9 @@ fn reached(id_or_token: String) -> (String, String) {
 
 /// A token for the link in a message to the subject.
 pub async fn case_token(servers: &Servers, flags: args::CaseToken, output: &Output) -> Result<(), Failure> {
-    let request = pb::IssueCaseTokenRequest {
-        cancellation_id: flags.cancellation_id,
-        lifetime_seconds: flags.lifetime_seconds,
-    };
+    let (cancellation_id, case_token) = reached(flags.cancellation_id);
+    let lifetime_seconds = flags.lifetime_seconds;
+    let request = pb::IssueCaseTokenRequest { cancellation_id, lifetime_seconds, case_token };
     let answer = service(servers).await?.issue_case_token(request).await?.into_inner();
     output.answer(&answer, |answer| answer.case_token.clone() + "\n");
     Ok(())

@@ -62,6 +62,7 @@ pub async fn replay(servers: &Servers, flags: args::ParkedReplay, output: &Outpu
         topic: flags.topic,
         partition: flags.partition,
         key: flags.key,
+        reason: flags.reason,
         // Repeating it by hand does no harm.
         request_id: String::new(),
     };

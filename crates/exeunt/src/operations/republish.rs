@@ -3,14 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_store::{Append, AppendError, Expected, NewEvent, Position, Store, StreamAppend, StreamId};
+use event_store::{Append, AppendError, Position, Store};
 use messaging::{Cursor, RELAY, Rewind};
 use participant::RequestClaim;
-use prost::{Message as _, Name as _};
 use proto::operations::v1 as pb;
 use types::{Caller, Timestamp};
 
-use super::{Operations, Stored, made_before, metadata};
+use super::{Operations, Stored, made_before, recorded};
 use crate::error::Error;
 
 /// The stream, in the store concerned, of what was published again.
@@ -121,20 +120,7 @@ impl Operations {
             asked_by: caller.name.to_string(),
             asked_at: Some(now.to_proto()),
         };
-        let event = NewEvent {
-            id: types::fresh_uuid(),
-            kind: pb::RepublicationAsked::full_name().into(),
-            schema: 1,
-            payload: told.encode_to_vec().into(),
-        };
-        let stream = StreamAppend {
-            stream: StreamId::new(REPUBLICATIONS),
-            expected: Expected::Any,
-            metadata: metadata(caller),
-            at: now,
-            events: vec![event],
-        };
-        Append { streams: vec![stream], ..Append::default() }
+        Append { streams: vec![recorded(REPUBLICATIONS, &told, caller, now)], ..Append::default() }
     }
 }
 

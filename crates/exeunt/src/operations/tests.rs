@@ -49,12 +49,9 @@ impl Stage {
     /// Records an event a second from the first second on, all published.
     async fn publish(&self, service: usize, events: u64) {
         for second in 1..=events {
-            let metadata = metadata(&Caller::local());
-            let (id, payload) = (types::fresh_uuid(), Bytes::new());
-            let event = NewEvent { id, kind: "toy.v1.Happened".into(), schema: 1, payload };
             let at = Timestamp::from_micros(i64::try_from(second * 1_000_000).unwrap());
-            let (stream, expected) = (StreamId::new("toy"), Expected::Any);
-            let streams = vec![StreamAppend { stream, expected, metadata, at, events: vec![event] }];
+            let any = pb::ParkedDiscarded::default();
+            let streams = vec![recorded("toy", &any, &Caller::local(), at)];
             self.stores[service].store.append(Append { streams, ..Append::default() }).await.unwrap();
         }
         let there = Cursor { next: Position(events), ..Cursor::default() };
@@ -121,6 +118,7 @@ async fn a_replay_asks_for_all_of_a_key_whatever_its_bytes() {
             partition: 3,
             key: key.into(),
             request_id: request_id.into(),
+            reason: "mended".into(),
         };
         let mut request = Request::new(request);
         request.extensions_mut().insert(Caller::local());
@@ -128,8 +126,14 @@ async fn a_replay_asks_for_all_of_a_key_whatever_its_bytes() {
     };
     assert_eq!(request("hex:ff", "r1").await.unwrap().into_inner().records, 2);
     assert!(stage.list("b", 0, "").await.records.iter().all(|record| record.replaying));
-    // The same request again says the same; its id is not another's.
+    let recorded = stage.stores[1].store.read(Position(0), 10).await.unwrap();
+    assert_eq!(recorded[0].stream.as_str(), "parked-replays");
+    let told = pb::ParkedReplayed::decode(recorded[0].payload.clone()).unwrap();
+    assert_eq!((&*told.key, told.records), (&b"\xff"[..], 2));
+    assert_eq!((told.reason.as_str(), told.asked_by.as_str()), ("mended", "local"));
+    // The same request again says the same, and is recorded once; its id is not another's.
     assert_eq!(request("hex:ff", "r1").await.unwrap().into_inner().records, 2);
+    assert_eq!(stage.stores[1].store.read(Position(0), 10).await.unwrap().len(), 1);
     let taken = request("other", "r1").await.unwrap_err();
     assert_eq!(taken.get_details_error_info().unwrap().reason, "REQUEST_ID_TAKEN");
     let refused = request("other", "").await.unwrap_err();
@@ -185,6 +189,14 @@ async fn every_wrong_field_is_named_at_once() {
     let request = pb::ListParkedRequest { service: "c".into(), page_size: 1_001, page_token: "x".into() };
     let refused = stage.operations.list_parked(Request::new(request)).await.unwrap_err();
     assert_eq!(refused.get_details_bad_request().unwrap().field_violations.len(), 3);
+
+    let mut request =
+        Request::new(pb::ReplayParkedRequest { partition: -1, ..pb::ReplayParkedRequest::default() });
+    request.extensions_mut().insert(Caller::local());
+    let refused = stage.operations.replay_parked(request).await.unwrap_err();
+    let wrong = refused.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<_> = wrong.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["service", "topic", "partition", "key", "reason"]);
 }
 
 #[tokio::test]
@@ -228,6 +240,7 @@ async fn republishing_begins_at_an_instant_and_not_after_it() {
         let request = pb::RepublishRequest {
             services: vec!["b".into()],
             from: Some(From::Time(from)),
+            reason: "the topics were made anew".into(),
             ..pb::RepublishRequest::default()
         };
         let asked = stage.republish(request).await.unwrap().republications;

@@ -32,13 +32,14 @@ pub(super) struct Listing {
     pub(super) page_size: usize,
 }
 
-/// Which key is wanted.
+/// Of which key all is tried again, and why.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) stored: Stored,
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     pub(super) key: Bytes,
+    pub(super) reason: String,
     pub(super) request_id: String,
 }
 
@@ -113,12 +114,13 @@ fn page_place(v: &mut Violations, text: &str, service: &str, stores: &[Stored]) 
 }
 
 pub(super) fn key(request: pb::ReplayParkedRequest, stores: &[Stored]) -> Result<Key, BadRequest> {
-    let pb::ReplayParkedRequest { service, topic, partition, key, request_id } = request;
+    let pb::ReplayParkedRequest { service, topic, partition, key, reason, request_id } = request;
     let mut v = Violations::new();
     let stored = find(&mut v, &service, stores);
     let topic = v.text("topic", &topic, TOPIC_CHARACTERS_MAX);
     let partition = v.within_range("partition", partition, 0..=i32::MAX);
     let key = key_bytes(&mut v, &key);
+    let reason = v.text("reason", &reason, REASON_CHARACTERS_MAX);
     let request_id = v.optional_request_id("request_id", &request_id);
     v.finish(|| {
         Some(Key {
@@ -126,6 +128,7 @@ pub(super) fn key(request: pb::ReplayParkedRequest, stores: &[Stored]) -> Result
             topic: topic?.into(),
             partition: partition?,
             key: key?,
+            reason: reason?,
             request_id: request_id?.unwrap_or_default(),
         })
     })
@@ -179,13 +182,13 @@ pub(super) fn republishing(
             single.then_some(From::Position(position))
         }
     };
-    let reason = v.optional_text("reason", &reason, REASON_CHARACTERS_MAX);
+    let reason = v.text("reason", &reason, REASON_CHARACTERS_MAX);
     let request_id = v.optional_request_id("request_id", &request_id);
     v.finish(|| {
         Some(Republishing {
             stores: if named.is_empty() { stores.to_vec() } else { named },
             from: from?,
-            reason: reason?.unwrap_or_default(),
+            reason: reason?,
             request_id: request_id?.unwrap_or_default(),
         })
     })

@@ -97,6 +97,32 @@ async fn what_is_new_when_the_time_is_over_is_accepted_before_anything_is_done()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b05_who_is_asked_again_after_cooling_off_answers_with_the_case_token_they_have() {
+    let mut cooling = Cooling::begin().await;
+    cooling.give_points().await;
+    cooling.clock.advance(DAY * 7);
+    let asked = cooling.app.reach(&cooling.id, pb::State::AwaitingConfirmation).await;
+    cooling.clock.advance(DAY * 20);
+    let (mut api, case_token) = (cooling.app.cancellation.clone(), cooling.case_token.clone());
+    let again = pb::ReassessRequest { case_token: case_token.clone(), ..pb::ReassessRequest::default() };
+    api.reassess(again).await.unwrap();
+    let asked_again = cooling.app.reach(&cooling.id, pb::State::AwaitingConfirmation).await;
+    assert_eq!(asked_again.quote.as_ref().unwrap().digest, asked.quote.unwrap().digest);
+    // Whoever holds it gets the next before it ends.
+    let next = pb::IssueCaseTokenRequest { case_token, ..pb::IssueCaseTokenRequest::default() };
+    let case_token = api.issue_case_token(next).await.unwrap().into_inner().case_token;
+    let request = pb::ConfirmCancellationRequest {
+        case_token,
+        quote_digest: asked_again.quote.unwrap().digest,
+        verification_tokens: vec![cooling.app.token(&cooling.subject, &cooling.id).await],
+        ..pb::ConfirmCancellationRequest::default()
+    };
+    api.confirm_cancellation(request).await.unwrap();
+    cooling.app.reach(&cooling.id, pb::State::Completed).await;
+    cooling.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn b05_who_cannot_sign_in_any_more_revokes_with_the_case_token() {
     let mut cooling = Cooling::begin().await;
     let revoke = |case_token: &str, id: &str| pb::RevokeCancellationRequest {
@@ -109,7 +135,9 @@ async fn b05_who_cannot_sign_in_any_more_revokes_with_the_case_token() {
     assert_eq!(reason(&refused), "CASE_TOKEN_INVALID");
     let refused = api.revoke_cancellation(revoke(&cooling.case_token, "can_other")).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-    let issue = pb::IssueCaseTokenRequest { cancellation_id: cooling.id.clone(), lifetime_seconds: 3_600 };
+    let (cancellation_id, lifetime_seconds) = (cooling.id.clone(), 3_600);
+    let case_token = String::new();
+    let issue = pb::IssueCaseTokenRequest { cancellation_id, lifetime_seconds, case_token };
     let short = api.issue_case_token(issue).await.unwrap().into_inner().case_token;
     cooling.clock.advance(DAY * 6);
     let refused = api.revoke_cancellation(revoke(&short, "")).await.unwrap_err();

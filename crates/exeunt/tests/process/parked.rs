@@ -34,7 +34,7 @@ async fn an_unreadable_record_is_parked_listed_tried_again_and_given_up() {
     let place =
         ["--service", "cancellation", "--topic", "exeunt.acknowledgements", "--partition", &partition];
     let ask = |arguments: &[&str]| program(&[&["--server", &app.server, "parked"], arguments].concat());
-    let replayed = ask(&[&["replay", "--key", &key], &place[..]].concat());
+    let replayed = ask(&[&["replay", "--key", &key, "--reason", "mended"], &place[..]].concat());
     assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
     // It fails again, and waits again.
     eventually(async || {

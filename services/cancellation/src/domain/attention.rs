@@ -232,10 +232,7 @@ fn owed<'a>(case: &Case, progress: &'a Progress) -> Option<Option<&'a Answer>> {
     match case.phase {
         Phase::Assessing | Phase::Blocked | Phase::AwaitingConfirmation => assessment(),
         Phase::CoolingOff => match progress.told? {
-            (Kind::Freeze, _) => {
-                let frozen = progress.freeze.as_ref().is_some_and(|answer| answer.outcome.is_success());
-                (!frozen).then_some(progress.freeze.as_deref())
-            }
+            (Kind::Freeze, _) => case.is_freezing(progress).then_some(progress.freeze.as_deref()),
             (Kind::Assess, _) if case.recheck => assessment(),
             _ => None,
         },

@@ -269,7 +269,11 @@ fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Resu
             // Where a restored copy has forgotten the confirmation, and the ledger says that it was given,
             // it was of this quote.
             let accepted = case.confirmation.as_ref().map(|before| before.digest).or(case.quote);
-            return if accepted == Some(digest) { Ok(Vec::new()) } else { Err(Rejection::AlreadyConfirmed) };
+            if accepted != Some(digest) {
+                return Err(Rejection::AlreadyConfirmed);
+            }
+            check_tokens(case, tokens, at, true)?;
+            return Ok(Vec::new());
         }
         Phase::Assessing => return Err(Rejection::NotQuoted),
         Phase::Blocked => return Err(Rejection::Blocked),
@@ -279,7 +283,7 @@ fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Resu
     if case.quote != Some(digest) {
         return Err(Rejection::QuoteChanged);
     }
-    let token_ids = check_tokens(case, tokens, at)?;
+    let token_ids = check_tokens(case, tokens, at, false)?;
     let cooling_off = case.request.terms.cooling_off;
     // It is given once: who is asked again because the facts moved has had it.
     let cools = !cooling_off.is_zero() && case.cooling_off_until.is_none() && !case.has_executed();
@@ -295,16 +299,25 @@ fn confirm(case: &Case, digest: Digest, tokens: &[Token], at: Timestamp) -> Resu
     Ok(events)
 }
 
-fn check_tokens(case: &Case, tokens: &[Token], now: Timestamp) -> Result<Vec<String>, Rejection> {
+/// The tokens' ids. A confirmation that is given `again` is shown to be its giver's by what it was given with,
+/// however long ago that was.
+fn check_tokens(
+    case: &Case,
+    tokens: &[Token],
+    now: Timestamp,
+    again: bool,
+) -> Result<Vec<String>, Rejection> {
     let mut ids: Vec<String> = Vec::new();
     for token in tokens {
         if token.subject != case.request.subject.as_str() || token.cancellation != case.request.id.as_str() {
             return Err(Rejection::TokenForeign);
         }
-        if token.expires_at <= now {
+        let used = case.tokens_used.contains(&token.id);
+        let served = again && (used || case.confirmation.is_none());
+        if token.expires_at <= now && !served {
             return Err(Rejection::TokenExpired);
         }
-        if case.tokens_used.contains(&token.id) {
+        if used && !again {
             return Err(Rejection::TokenUsed);
         }
         if !ids.contains(&token.id) {

@@ -142,6 +142,10 @@ fn retry(case: &Case, name: &ParticipantName) -> Result<Vec<Event>, Rejection> {
     if undoing && case.attention.iter().any(late) {
         return once_more(Kind::Undo);
     }
+    let freezing = case.index_of(name).is_some_and(|index| case.is_freezing(&case.progress[index]));
+    if freezing && case.attention.iter().any(late) {
+        return once_more(Kind::Freeze);
+    }
     let progress = awaited(case, name)?;
     let failed = progress.execution.as_ref().is_some_and(|answer| answer.outcome == Outcome::Failed);
     // Who waits lawfully is left alone.

@@ -334,6 +334,12 @@ impl Case {
         self.named(|_, progress| progress.is_frozen())
     }
 
+    /// Whether it was told to suspend, and has not said that it did.
+    pub(super) fn is_freezing(&self, progress: &Progress) -> bool {
+        let told = self.phase == Phase::CoolingOff && matches!(progress.told, Some((Kind::Freeze, _)));
+        told && !progress.freeze.as_ref().is_some_and(|answer| answer.outcome.is_success())
+    }
+
     pub(super) fn named(&self, which: impl Fn(&Entry, &Progress) -> bool) -> Vec<ParticipantName> {
         let chosen = self.participants().filter(|(entry, progress)| which(entry, progress));
         chosen.map(|(entry, _)| entry.name.clone()).collect()

@@ -8,7 +8,10 @@ use service_kit::{BadRequest, Violations};
 use types::{Action, CancellationId, Item, ItemKind, Scope, SubjectId, Timestamp};
 
 use super::CANCELLATIONS;
-use crate::{app::page_from, case_token::LIFETIME};
+use crate::{
+    app::page_from,
+    case_token::{LIFETIME, LIFETIME_MAX},
+};
 
 const ITEMS_MAX: usize = 100;
 const CHANNEL_LENGTH_MAX: usize = 32;
@@ -17,7 +20,7 @@ const REASON_LENGTH_MAX: usize = 1_000;
 const TOKENS_MAX: usize = 5;
 const TOKEN_LENGTH_MAX: usize = 4_096;
 /// Of a case token.
-const LIFETIME_SECONDS: RangeInclusive<i32> = 60..=2_592_000;
+const LIFETIME_SECONDS: RangeInclusive<i32> = 60..=LIFETIME_MAX.as_secs() as i32;
 const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: i32 = 1_000;
 

@@ -86,6 +86,9 @@ pub struct ParkedReplay {
     /// The key, as `parked list` shows it
     #[arg(long)]
     pub key: String,
+    /// Why; it is kept
+    #[arg(long)]
+    pub reason: String,
 }
 
 /// Which record to give up, and why.
@@ -122,6 +125,6 @@ pub struct Republish {
     #[arg(long)]
     pub service: Vec<String>,
     /// Why; it is kept
-    #[arg(long, default_value = "")]
+    #[arg(long)]
     pub reason: String,
 }

@@ -90,7 +90,7 @@ pub struct Attest {
     /// Where the evidence is, like a ticket's number; the receipt has it
     #[arg(long)]
     pub evidence: String,
-    /// Why; the receipt has it
+    /// Why; it is kept, and only operators read it
     #[arg(long)]
     pub reason: String,
     /// Makes repeating it harmless

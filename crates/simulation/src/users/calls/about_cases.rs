@@ -122,11 +122,11 @@ fn ask_coordinator(call: &Call, journey: &Journey, doors: &Doors) -> Made {
             ask!(doors, cancellation.get_cancellation(message), answer)
         }
         Verb::Token => {
-            let message = cancellation::IssueCaseTokenRequest { cancellation_id, lifetime_seconds: 0 };
+            let message = cancellation::IssueCaseTokenRequest { cancellation_id, ..Default::default() };
             ask!(doors, cancellation.issue_case_token(message), answer)
         }
         Verb::Reassess => {
-            let message = cancellation::ReassessRequest { request_id, cancellation_id };
+            let message = cancellation::ReassessRequest { request_id, cancellation_id: by_id, case_token };
             ask!(doors, cancellation.reassess(message), answer)
         }
         Verb::Revoke => {
@@ -141,9 +141,10 @@ fn ask_coordinator(call: &Call, journey: &Journey, doors: &Doors) -> Made {
         Verb::Confirm => {
             let message = cancellation::ConfirmCancellationRequest {
                 request_id,
-                cancellation_id,
+                cancellation_id: by_id,
                 quote_digest: journey.view.as_ref()?.quote.as_ref()?.digest.clone(),
                 verification_tokens: journey.token.iter().cloned().collect(),
+                case_token,
             };
             ask!(doors, cancellation.confirm_cancellation(message), answer)
         }

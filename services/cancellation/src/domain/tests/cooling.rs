@@ -86,6 +86,26 @@ fn a_confirmation_under_cooling_off_executes_nothing_and_has_suspended_what_can_
 }
 
 #[test]
+fn b26_who_confirms_again_is_checked_in_every_phase_as_whoever_confirmed_was() {
+    let executing = after(quoted(), [confirmed(None), instructed(Kind::Execute, 2, &["a"])]);
+    let confirm = |token: Token, now| Command::Confirm { digest: QUOTE, tokens: vec![token], now };
+    let other = Token { id: "t2".into(), ..token() };
+    for history in [cooling(), asked_again(), executing] {
+        // What it was given with serves again, also when that has expired; so does another that holds.
+        given(history.clone()).when(confirm(token(), at(200))).then([]);
+        given(history.clone()).when(confirm(other.clone(), at(99))).then([]);
+        let refused =
+            |token: Token, now, why| given(history.clone()).when(confirm(token, now)).then_rejected(why);
+        refused(other.clone(), at(200), Rejection::TokenExpired);
+        refused(Token { subject: "sbj_2".into(), ..token() }, at(6), Rejection::TokenForeign);
+        refused(Token { cancellation: "can_2".into(), ..token() }, at(6), Rejection::TokenForeign);
+        let none = Command::Confirm { digest: QUOTE, tokens: Vec::new(), now: at(6) };
+        let missing = Rejection::TokensMissing { required: 1, given: 0 };
+        given(history.clone()).when(none).then_rejected(missing);
+    }
+}
+
+#[test]
 fn who_cannot_suspend_is_not_told_to() {
     let nobody = with_terms(Terms { cooling_off: DAYS, ..Terms::default() }, quoted());
     let plain = Event::Requested(Arc::new(Request {

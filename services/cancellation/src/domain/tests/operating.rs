@@ -186,6 +186,26 @@ fn b06_who_does_not_take_back_in_time_is_told_again() {
 }
 
 #[test]
+fn who_does_not_suspend_is_told_again_until_it_has() {
+    let cooling = cooling::cooling();
+    given(cooling.clone()).when(operate(retry("a"))).then_rejected(Rejection::NotAwaited(name("a")));
+    let refuses = Answer { revision: 2, ..answer("a", Kind::Freeze, 2, Outcome::Failed) };
+    let failed = after(cooling, [Event::Acknowledged(Arc::new(refuses))]);
+    let raised = decide(&given(failed.clone()).0, Command::Wake { now: at(6) }).unwrap();
+    let failed = after(failed, raised);
+    let told = [deed(retry("a")), instructed(Kind::Freeze, 3, &["a"])];
+    given(failed.clone()).when(operate(retry("a"))).then(told.clone());
+    given(failed.clone()).when(operate(retry("d"))).then_rejected(Rejection::NotAwaited(name("d")));
+    let done = Answer { epoch: 3, ..cooling::frozen("a") };
+    let told_again = after(failed, told);
+    let cleared = Event::AttentionCleared { cause: Cause::Failed, participant: Some(name("a")), at: at(7) };
+    let suspended = after(told_again, [Event::Acknowledged(Arc::new(done))]);
+    given(suspended.clone()).when(Command::Wake { now: at(7) }).then([cleared.clone()]);
+    let again = given(after(suspended, [cleared])).when(operate(retry("a")));
+    again.then_rejected(Rejection::NotAwaited(name("a")));
+}
+
+#[test]
 fn b09_who_finds_other_facts_after_an_attestation_contradicts_nothing() {
     let attested = after(failed(), decide(&given(failed()).0, operate(attest("b", "ticket 7"))).unwrap());
     let changed = Answer { revision: 2, ..answer("b", Kind::Execute, 2, Outcome::Changed) };
