@@ -176,7 +176,7 @@ impl<S: Default> Account<S> {
                 let edition = wire::edition_from(known.edition);
                 self.known.get_or_insert((known.region.clone(), edition));
             }
-            Fact::Answered(answered) => self.answered(answered),
+            Fact::Answered(answered) => self.answered(participant, answered),
             Fact::Closed(closed) => self.closed = CancellationId::parse(&closed.cancellation_id).ok(),
             Fact::Own(event) => {
                 self.state = participant.evolve(std::mem::take(&mut self.state), event);
@@ -185,7 +185,7 @@ impl<S: Default> Account<S> {
         self
     }
 
-    fn answered(&mut self, answered: &Answered) {
+    fn answered<P: Participant<State = S>>(&mut self, participant: &P, answered: &Answered) {
         let answer = answered.given.answer();
         let Ok(cancellation) = CancellationId::parse(&answer.cancellation_id) else { return };
         let before = self.cases.get(&cancellation).map(|record| record.phase);
@@ -205,6 +205,7 @@ impl<S: Default> Account<S> {
             revision: answer.revision,
             given: answered.given.clone(),
         };
+        self.state = participant.evolve_case(std::mem::take(&mut self.state), &record.case, record.phase);
         self.cases.insert(cancellation, record);
     }
 }

@@ -53,7 +53,7 @@ async fn fire<P: Participant>(
             return Ok(false);
         }
         let (account, version) = accounts.folded(&history)?;
-        let events = accounts.participant.fall_due(&account, kind, now);
+        let events = accounts.participant.due(&account.state, kind, now);
         let cleared = vec![TimerChange::Clear { stream: stream.clone(), kind: kind.clone() }];
         if accounts.recorded(subject, kind, (account, version), now, events, cleared).await? {
             return Ok(true);

@@ -8,7 +8,7 @@ use messaging::{Poison, Unreadable};
 use proto::participant::v1::{Blocker, QuoteItem, Rejection};
 use types::{ParticipantName, Timestamp, fresh_uuid};
 
-use crate::{Account, Case, Step};
+use crate::{Account, Case, Phase, Step};
 
 /// What a participant finds when it is asked to assess.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,6 +81,12 @@ pub trait Participant: Send + Sync + 'static {
     /// Applies one fact. Total.
     fn evolve(&self, state: Self::State, event: &Self::Event) -> Self::State;
 
+    /// Applies where one of the subject's cancellations stands, each time that it was answered: for a
+    /// service whose rules depend on which of them are open. Total.
+    fn evolve_case(&self, state: Self::State, _case: &Case, _phase: Phase) -> Self::State {
+        state
+    }
+
     /// A fact as it is stored and, when it is public, told.
     fn encode(&self, event: &Self::Event) -> Encoded;
 
@@ -113,15 +119,9 @@ pub trait Participant: Send + Sync + 'static {
     }
 
     /// What a timer that fell due makes happen; nothing when it no longer matters. Facts that set a
-    /// timer of the same kind set it anew.
+    /// timer of the same kind set it anew. Also of an account that is closed: the law's clocks outlive it.
     fn due(&self, _state: &Self::State, _timer: &str, _now: Timestamp) -> Vec<Self::Event> {
         Vec::new()
-    }
-
-    /// The same where it matters which of the subject's cancellations are open. Also of an account that
-    /// is closed: the law's clocks outlive it.
-    fn fall_due(&self, account: &Account<Self::State>, timer: &str, now: Timestamp) -> Vec<Self::Event> {
-        self.due(&account.state, timer, now)
     }
 
     /// What blocks and what follows, as of `case.assessed_at`. Given the same case and state it must

@@ -6,8 +6,10 @@ mod devices;
 mod erasure;
 mod holds;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 pub use devices::{CLEAN_UPS_MAX, CleanUp};
-pub use erasure::{OpenCases, Suspension, drop_suspended, expire, let_evidence_go, resume, treat};
+pub use erasure::{EVIDENCE, Suspension, drop_suspended, expire, let_evidence_go, resume, treat};
 pub use holds::{End, HOLDS_MAX, Hold, HoldId, NewHold, Reach, Release, expire_hold, free_at};
 pub use policy::{Category, ControllerClass};
 use types::{CancellationId, SubjectId, Timestamp};
@@ -115,6 +117,10 @@ pub struct State {
     pub data_sets: Vec<DataSet>,
     /// All holds, also those that have ended.
     pub holds: Vec<Hold>,
+    /// The cancellations that erased, anonymised or restricted something.
+    pub treated_by: BTreeSet<CancellationId>,
+    /// The cancellations that are open here; with a moment: until then, if they do not go on.
+    pub open: BTreeMap<CancellationId, Option<Timestamp>>,
 }
 
 impl State {
@@ -122,6 +128,13 @@ impl State {
     #[must_use]
     pub fn find(&self, id: &DataSetId) -> Option<&DataSet> {
         self.data_sets.iter().find(|set| set.id == *id)
+    }
+
+    /// The same once that cancellation has ended here.
+    #[must_use]
+    pub fn ended(mut self, cancellation: &CancellationId) -> Self {
+        self.open.remove(cancellation);
+        self
     }
 }
 
@@ -155,8 +168,6 @@ pub enum Command {
         id: HoldId,
         /// Why, by whom and when.
         release: Release,
-        /// The subject's cancellations that have not ended here.
-        open: OpenCases,
     },
     /// An app has cleared a device.
     CleanUp {
@@ -238,7 +249,7 @@ pub enum Event {
         /// Since when.
         at: Timestamp,
     },
-    /// One stays over its date, since it is evidence.
+    /// One stays for a time, since it is evidence.
     Deferred {
         /// Which.
         id: DataSetId,
@@ -309,7 +320,7 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
         }
         Command::Record(new) => Ok(vec![Event::Recorded(new)]),
         Command::PlaceHold(new) => holds::place(state, new),
-        Command::ReleaseHold { id, release, open } => Ok(holds::release(state, id, release, &open)),
+        Command::ReleaseHold { id, release } => Ok(holds::release(state, id, release)),
         Command::CleanUp { id, done } => devices::report(state, &id, done),
     }
 }
@@ -346,10 +357,19 @@ pub fn evolve(mut state: State, event: &Event) -> State {
             let set = DataSet { id, controller, category, holding, evidence_of, suspended, clean_ups };
             state.data_sets.push(set);
         }
-        Event::Erased { id, gone, .. } => change(&mut state, id, |_| Holding::Erased(gone.clone())),
-        Event::Anonymised { id, gone, .. } => change(&mut state, id, |_| Holding::Anonymised(gone.clone())),
+        Event::Erased { id, cancellation, gone } => {
+            change(&mut state, id, cancellation, |_| Holding::Erased(gone.clone()));
+        }
+        Event::Anonymised { id, cancellation, gone } => {
+            change(&mut state, id, cancellation, |_| Holding::Anonymised(gone.clone()));
+        }
         Event::Restricted { id, restriction } => {
-            change(&mut state, id, |content| Holding::Restricted(content, restriction.clone()));
+            let to = |content| Holding::Restricted(content, restriction.clone());
+            change(&mut state, id, &restriction.cancellation, to);
+            // It goes with its date now, and nobody waits for that.
+            if restriction.ground == EVIDENCE {
+                drop_wishes(&mut state, |set, _| set.id == *id);
+            }
         }
         Event::Suspended { id, suspension } => {
             let set = state.data_sets.iter_mut().find(|set| set.id == *id && set.content().is_some());
@@ -358,9 +378,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
             }
         }
         Event::Dropped { cancellation, .. } => {
-            for set in &mut state.data_sets {
-                set.suspended.retain(|wish| wish.cancellation != *cancellation);
-            }
+            drop_wishes(&mut state, |_, wish| wish.cancellation == *cancellation);
         }
         Event::CleanedUp { id, done } => {
             if let Some(set) = state.data_sets.iter_mut().find(|set| set.id == *id) {
@@ -375,12 +393,21 @@ pub fn evolve(mut state: State, event: &Event) -> State {
     state
 }
 
-fn change(state: &mut State, id: &DataSetId, to: impl FnOnce(Content) -> Holding) {
+fn change(state: &mut State, id: &DataSetId, by: &CancellationId, to: impl FnOnce(Content) -> Holding) {
     let Some(set) = state.data_sets.iter_mut().find(|set| set.id == *id) else { return };
     let Some(content) = set.content().cloned() else { return };
     set.holding = to(content);
+    state.treated_by.insert(by.clone());
     if set.content().is_none() {
         set.suspended.clear();
+    }
+}
+
+fn drop_wishes(state: &mut State, which: impl Fn(&DataSet, &Suspension) -> bool) {
+    for set in &mut state.data_sets {
+        let mut wishes = std::mem::take(&mut set.suspended);
+        wishes.retain(|wish| !which(set, wish));
+        set.suspended = wishes;
     }
 }
 

@@ -17,7 +17,6 @@ use crate::{
     Retention,
     domain::{self, CleanUp, Command, DataSetId, HoldId},
     error::Error,
-    participant::open_cases,
     wire,
 };
 
@@ -108,8 +107,7 @@ impl RetentionService for Api {
             subject: &subject,
         };
         let release = |account: &Account<domain::State>, now| {
-            let (id, release, open) = (read.hold.clone(), read.at(now), open_cases(account, now));
-            let command = Command::ReleaseHold { id, release, open };
+            let command = Command::ReleaseHold { id: read.hold.clone(), release: read.at(now) };
             Ok((domain::decide(&account.state, command)?, read.hold.to_string()))
         };
         let written = self.accounts.order(write, release).await.map_err(Error::from)?;

@@ -4,16 +4,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use messaging::Unreadable;
-use participant::{Account, Answer, Assessed, Case, Encoded, Participant, Phase, Step, TimerWish};
+use participant::{Answer, Assessed, Case, Encoded, Participant, Phase, Step, TimerWish};
 use policy::{DataFacts, Pack, Packs, Period, RetentionAction};
 use proto::participant::v1 as pb;
 use types::{Item, ItemKind, ParticipantName, Scope, Timestamp};
 
 use crate::{
-    domain::{
-        self, Basis, Category, DataSet, DataSetId, Event, HoldId, Holding, OpenCases, State, Treated,
-        Treatment,
-    },
+    domain::{self, Basis, Category, DataSet, DataSetId, Event, HoldId, Holding, State, Treated, Treatment},
     wire,
 };
 
@@ -223,42 +220,51 @@ fn kept_by(case: &Case, state: &State) -> Vec<pb::Kept> {
     state.data_sets.iter().filter_map(restricted).collect()
 }
 
-/// That data sets are held, until when, and that they go by themselves.
-fn waiting(state: &State, held: &[&DataSet]) -> pb::Waiting {
-    pb::Waiting {
+/// That holds keep a case from its end, and until when: over data sets that it would have taken away or,
+/// where it ends the account, over everything.
+fn waiting(case: &Case, state: &State) -> Option<pb::Waiting> {
+    let held: Vec<_> = state.held_from(&case.cancellation).collect();
+    let ends_account = case.scope == Scope::WholeAccount;
+    let account: Vec<_> = state.holds_over_everything().filter(|_| ends_account).collect();
+    if held.is_empty() && account.is_empty() {
+        return None;
+    }
+    let remedy = match account[..] {
+        [] => "Nothing needs to be done: what is held is erased by itself when the hold ends.",
+        [..] => "Nothing needs to be done: the account closes by itself when the hold ends.",
+    };
+    let holds = held.iter().flat_map(|set| state.holds_over(set)).chain(account);
+    Some(pb::Waiting {
         waiting_on: pb::WaitingOn::Hold.into(),
-        until: domain::free_at(state, held.iter().copied()).map(Timestamp::to_proto),
+        until: domain::free_at(holds).map(Timestamp::to_proto),
         code: LEGAL_HOLD.into(),
         item_ids: held.iter().map(|set| set.id.to_string()).collect(),
-        remedy: "Nothing needs to be done: what is held is erased by itself when the hold ends.".into(),
+        remedy: remedy.into(),
         ..pb::Waiting::default()
-    }
+    })
 }
 
-/// What a case has come to once these facts are added: it waits for what is held, or it has ended
-/// and lets its evidence go.
+fn after(state: &State, events: &[Event]) -> State {
+    events.iter().fold(state.clone(), domain::evolve)
+}
+
+/// What a case has come to once these facts are added: it waits for holds, or it has ended and lets
+/// its evidence go.
 fn concluded(case: &Case, state: &State, mut events: Vec<Event>, now: Timestamp) -> Step<Event> {
-    let mut then = events.iter().fold(state.clone(), domain::evolve);
-    let held: Vec<_> = then.data_sets.iter().filter(|set| set.waits_for(&case.cancellation)).collect();
-    if !held.is_empty() {
-        let waiting = waiting(&then, &held);
+    let mut then = after(state, &events);
+    if let Some(waiting) = waiting(case, &then) {
         return Step::new(events, Answer::Waiting(waiting));
     }
     let evidence = domain::let_evidence_go(&then, &case.cancellation, now);
     then = evidence.iter().fold(then, domain::evolve);
     events.extend(evidence);
     let kept = kept_by(case, &then);
-    Step::new(events, if kept.is_empty() { Answer::Done } else { Answer::Restricted(kept) })
-}
-
-/// The subject's cancellations that have not ended here.
-pub(crate) fn open_cases(account: &Account<State>, now: Timestamp) -> OpenCases {
-    let open = account.cases.iter().filter(|(_, record)| match record.phase {
-        Phase::Frozen | Phase::Working => true,
-        Phase::Assessed | Phase::Stopped => record.case.assessed_at.plus(UNCONFIRMED) > now,
-        Phase::Finished | Phase::Undone => false,
-    });
-    open.map(|(cancellation, _)| cancellation.clone()).collect()
+    let answer = match (kept.is_empty(), then.treated_by.contains(&case.cancellation)) {
+        (false, _) => Answer::Restricted(kept),
+        (true, true) => Answer::Done,
+        (true, false) => Answer::NothingToDo,
+    };
+    Step::new(events, answer)
 }
 
 fn title(category: Category) -> &'static str {
@@ -286,6 +292,16 @@ impl Participant for Retention {
 
     fn evolve(&self, state: State, event: &Event) -> State {
         domain::evolve(state, event)
+    }
+
+    fn evolve_case(&self, mut state: State, case: &Case, phase: Phase) -> State {
+        let open = match phase {
+            Phase::Frozen | Phase::Working => None,
+            Phase::Assessed | Phase::Stopped => Some(case.assessed_at.plus(UNCONFIRMED)),
+            Phase::Finished | Phase::Undone => return state.ended(&case.cancellation),
+        };
+        state.open.insert(case.cancellation.clone(), open);
+        state
     }
 
     fn encode(&self, event: &Event) -> Encoded {
@@ -320,14 +336,13 @@ impl Participant for Retention {
         }
     }
 
-    fn fall_due(&self, account: &Account<State>, timer: &str, now: Timestamp) -> Vec<Event> {
-        let (state, open) = (&account.state, open_cases(account, now));
+    fn due(&self, state: &State, timer: &str, now: Timestamp) -> Vec<Event> {
         if let Some(id) = timer.strip_prefix(HOLD) {
             let id = HoldId::parse(id).ok();
-            return id.map(|id| domain::expire_hold(state, &id, &open, now)).unwrap_or_default();
+            return id.map(|id| domain::expire_hold(state, &id, now)).unwrap_or_default();
         }
         let id = timer.strip_prefix(ERASE).and_then(|id| DataSetId::parse(id).ok());
-        id.and_then(|id| domain::expire(state, &id, &open, now)).into_iter().collect()
+        id.and_then(|id| domain::expire(state, &id, now)).into_iter().collect()
     }
 
     fn assess(&self, case: &Case, state: &State) -> Assessed {
@@ -344,12 +359,18 @@ impl Participant for Retention {
             return Step::new(Vec::new(), Answer::Failed(failure));
         }
         let plan = self.plan(case, state);
-        if plan.is_empty() {
+        if plan.is_empty() && waiting(case, state).is_none() {
             let evidence = domain::let_evidence_go(state, &case.cancellation, now);
             return Step::new(evidence, Answer::NothingToDo);
         }
-        let treated = plan.into_iter().map(|planned| planned.treated).collect();
-        concluded(case, state, domain::treat(state, &case.cancellation, treated, now), now)
+        let treated: Vec<_> = plan.into_iter().map(|planned| planned.treated).collect();
+        // What is evidence of this very case goes at once when it ends with this, and else with its end.
+        let ending = state.clone().ended(&case.cancellation);
+        let events = domain::treat(&ending, &case.cancellation, treated.clone(), now);
+        match waiting(case, &after(state, &events)) {
+            None => concluded(case, state, events, now),
+            Some(_) => concluded(case, state, domain::treat(state, &case.cancellation, treated, now), now),
+        }
     }
 
     /// What was held goes with the end of the hold, and nothing else: what came since, nobody
@@ -361,7 +382,7 @@ impl Participant for Retention {
     fn undo(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
         let mut events = domain::drop_suspended(state, &case.cancellation, now);
         let answer = if events.is_empty() { Answer::NothingToDo } else { Answer::Done };
-        events.extend(domain::let_evidence_go(state, &case.cancellation, now));
+        events.extend(domain::let_evidence_go(&after(state, &events), &case.cancellation, now));
         Step::new(events, answer)
     }
 }

@@ -79,18 +79,23 @@ impl World {
         self.api.list_data_sets(request(message)).await.unwrap().into_inner().data_sets
     }
 
-    /// Assesses the end of the whole account.
-    async fn assess(&self) -> (Told<'_>, Acknowledgement) {
+    /// The first instruction to end the whole account.
+    fn told(&self) -> Told<'_> {
         static RETENTION: LazyLock<ParticipantName> =
             LazyLock::new(|| ParticipantName::parse("retention").unwrap());
-        let assess = Told {
+        Told {
             participant: &RETENTION,
             cancellation: &self.cancellation,
             subject: &self.subject,
             kind: InstructionKind::Assess,
             epoch: 1,
             scope: &Scope::WholeAccount,
-        };
+        }
+    }
+
+    /// Assesses the end of the whole account.
+    async fn assess(&self) -> (Told<'_>, Acknowledgement) {
+        let assess = self.told();
         self.stage.instruct(assess).await;
         (assess, self.answer(1).await)
     }
@@ -244,6 +249,18 @@ async fn b17_what_is_held_keeps_to_the_contract_too() {
     let kinds = ["DataSetErased", "DataSetRestricted", "ErasureSuspended"]
         .map(|kind| format!("exeunt.retention.v1.{kind}"));
     conformance::check(scenario.then([holding::released()]).adds(kinds)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b17_an_account_that_is_held_as_a_whole_keeps_to_the_contract_too() {
+    let only_kept = |subject: &SubjectId| {
+        let kept = data_sets(subject).into_iter().take(1);
+        kept.chain([holding::over_everything(subject)]).collect()
+    };
+    let scenario = Scenario::new(Retention::new(packs()), only_kept)
+        .changed_by(data_sets(&SubjectId::parse("sbj_x").unwrap()).pop());
+    let restricted = "exeunt.retention.v1.DataSetRestricted";
+    conformance::check(scenario.then([holding::released()]).adds([restricted])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,8 @@
 //! Holds: by whose order data may not be erased yet, and over which of it they reach.
+//!
+//! A hold over everything keeps the account itself, too: with its end the subject's key is destroyed,
+//! and all that other services keep sealed with it. One that is placed when the account is closed here
+//! comes too late for that, and reaches over the data sets that are left.
 
 use types::{SubjectId, Timestamp};
 
@@ -22,9 +26,12 @@ pub struct Reach {
 }
 
 impl Reach {
+    fn is_everything(&self) -> bool {
+        self.categories.is_empty() && self.data_sets.is_empty()
+    }
+
     fn covers(&self, set: &DataSet) -> bool {
-        let all = self.categories.is_empty() && self.data_sets.is_empty();
-        all || self.categories.contains(&set.category) || self.data_sets.contains(&set.id)
+        self.is_everything() || self.categories.contains(&set.category) || self.data_sets.contains(&set.id)
     }
 }
 
@@ -85,18 +92,26 @@ impl State {
         self.holds.iter().find(|hold| hold.placed.id == *id)
     }
 
-    /// The holds that stand over a data set. One whose date has come stands until that is recorded.
+    /// The holds that stand. One whose date has come stands until that is recorded.
+    fn standing(&self) -> impl Iterator<Item = &NewHold> {
+        self.holds.iter().filter(|hold| hold.end.is_none()).map(|hold| &hold.placed)
+    }
+
+    /// The holds that stand over a data set.
     pub fn holds_over<'a>(&'a self, set: &'a DataSet) -> impl Iterator<Item = &'a NewHold> {
-        let standing = self.holds.iter().filter(|hold| hold.end.is_none()).map(|hold| &hold.placed);
-        standing.filter(|hold| hold.reach.covers(set))
+        self.standing().filter(|hold| hold.reach.covers(set))
+    }
+
+    /// The holds that stand over everything, also where no data set is left.
+    pub fn holds_over_everything(&self) -> impl Iterator<Item = &NewHold> {
+        self.standing().filter(|hold| hold.reach.is_everything())
     }
 }
 
-/// When nothing holds these data sets any more; `None` while nobody can say.
+/// When the last of these holds has ended; `None` while nobody can say.
 #[must_use]
-pub fn free_at<'a>(state: &State, sets: impl IntoIterator<Item = &'a DataSet>) -> Option<Timestamp> {
-    let ends = sets.into_iter().flat_map(|set| state.holds_over(set).map(|hold| hold.expires_at));
-    ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+pub fn free_at<'a>(holds: impl IntoIterator<Item = &'a NewHold>) -> Option<Timestamp> {
+    holds.into_iter().map(|hold| hold.expires_at).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// Places a hold. It may only name data sets of which something is left: who orders it must learn
@@ -113,35 +128,35 @@ pub(super) fn place(state: &State, new: NewHold) -> Result<Vec<Event>, Rejection
     if !gone.is_empty() {
         return Err(Rejection::NothingToHold(gone));
     }
-    if state.holds.iter().filter(|hold| hold.end.is_none()).count() >= HOLDS_MAX {
+    if state.standing().count() >= HOLDS_MAX {
         return Err(Rejection::TooManyHolds);
     }
     Ok(vec![Event::HoldPlaced(new)])
 }
 
 /// Releases a hold, and erases what it alone kept. One that has ended stays as it is.
-pub(super) fn release(state: &State, id: HoldId, release: Release, open: &erasure::OpenCases) -> Vec<Event> {
+pub(super) fn release(state: &State, id: HoldId, release: Release) -> Vec<Event> {
     let at = release.at;
-    end(state, &id.clone(), Event::HoldReleased { id, release }, open, at)
+    end(state, &id.clone(), Event::HoldReleased { id, release }, at)
 }
 
 /// Ends a hold whose date has come, and erases what it alone kept.
 #[must_use]
-pub fn expire_hold(state: &State, id: &HoldId, open: &erasure::OpenCases, now: Timestamp) -> Vec<Event> {
+pub fn expire_hold(state: &State, id: &HoldId, now: Timestamp) -> Vec<Event> {
     let come = |hold: &Hold| hold.placed.expires_at.is_some_and(|at| at <= now);
     if !state.hold(id).is_some_and(come) {
         return vec![];
     }
-    end(state, id, Event::HoldExpired { id: id.clone(), at: now }, open, now)
+    end(state, id, Event::HoldExpired { id: id.clone(), at: now }, now)
 }
 
-fn end(state: &State, id: &HoldId, ended: Event, open: &erasure::OpenCases, at: Timestamp) -> Vec<Event> {
+fn end(state: &State, id: &HoldId, ended: Event, at: Timestamp) -> Vec<Event> {
     let stands = state.hold(id).is_some_and(|hold| hold.end.is_none());
     if !stands {
         return vec![];
     }
     let without = super::evolve(state.clone(), &ended);
     let mut events = vec![ended];
-    events.append(&mut erasure::go_on(&without, open, at));
+    events.append(&mut erasure::go_on(&without, at));
     events
 }

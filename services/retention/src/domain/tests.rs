@@ -132,12 +132,11 @@ fn what_is_gone_cannot_come_back() {
 fn what_is_restricted_is_erased_when_its_date_has_come_and_not_before() {
     let state = given([recorded("a"), recorded("b"), restricted("a", Some(at(90))), restricted("b", None)]);
     let (a, b) = (id_of("a"), id_of("b"));
-    let none = OpenCases::new();
-    assert_eq!(expire(&state, &a, &none, at(89)), None);
+    assert_eq!(expire(&state, &a, at(89)), None);
     let basis = law();
     let gone = Gone { basis, since: at(90), due: Some(at(90)) };
     let expected = Event::Erased { id: a.clone(), cancellation: cancellation(), gone };
-    assert_eq!(expire(&state, &a, &none, at(90)), Some(expected.clone()));
-    assert_eq!(expire(&evolve(state.clone(), &expected), &a, &none, at(91)), None);
-    assert_eq!(expire(&state, &b, &none, at(1_000)), None);
+    assert_eq!(expire(&state, &a, at(90)), Some(expected.clone()));
+    assert_eq!(expire(&evolve(state.clone(), &expected), &a, at(91)), None);
+    assert_eq!(expire(&state, &b, at(1_000)), None);
 }

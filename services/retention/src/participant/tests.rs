@@ -1,10 +1,12 @@
 //! The table's rules over data sets: what is quoted, what is done, and the worked dates.
 
+mod keeping;
+
 use policy::{ControllerClass, Files};
 use types::{Action as ItemAction, CancellationId, Edition, SubjectId};
 
 use super::*;
-use crate::domain::{Content, Controller, NewDataSet, NewHold, Reach};
+use crate::domain::{Content, Controller, NewDataSet};
 
 fn instant(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
@@ -271,109 +273,11 @@ fn a_date_that_comes_erases_what_was_kept_until_then() {
     let wish = TimerWish { kind: "erase/dat_device_logs".into(), due: Some(due) };
     assert_eq!(retention.timers(&step.events[0]), [wish]);
     let state = step.events.iter().fold(state, domain::evolve);
-    let account = Account { state, ..Account::default() };
     let early = instant("2027-05-20T15:59:59Z");
-    assert_eq!(retention.fall_due(&account, "erase/dat_device_logs", early), vec![]);
-    let erased = retention.fall_due(&account, "erase/dat_device_logs", due);
+    assert_eq!(retention.due(&state, "erase/dat_device_logs", early), vec![]);
+    let erased = retention.due(&state, "erase/dat_device_logs", due);
     assert!(matches!(erased.as_slice(), [Event::Erased { .. }]));
-    assert_eq!(retention.fall_due(&account, "something else", due), vec![]);
-}
-
-fn held(until: Option<&str>) -> Event {
-    Event::HoldPlaced(NewHold {
-        id: HoldId::parse("hld_1").unwrap(),
-        subject: SubjectId::parse("sbj_1").unwrap(),
-        reach: Reach { categories: vec![Category::Marketing, Category::DeviceLogs], data_sets: vec![] },
-        ground: "LITIGATION".into(),
-        authority: "District Court, 2026-4711".into(),
-        expires_at: until.map(instant),
-        actor: "legal".into(),
-        placed_at: instant("2026-11-22T04:00:00Z"),
-    })
-}
-
-fn waiting(step: &Step<Event>) -> &pb::Waiting {
-    let Answer::Waiting(waiting) = &step.answer else { panic!("{:?}", step.answer) };
-    waiting
-}
-
-#[test]
-fn b17_an_execute_whose_data_is_held_waits_for_it_and_does_the_rest() {
-    let (retention, now) = (retention(), instant("2026-12-03T00:00:00Z"));
-    let state = domain::evolve(everything("CN"), &held(Some("2027-02-01T00:00:00Z")));
-    let step = retention.execute(&closure(), &state, now);
-    let told = waiting(&step);
-    assert_eq!((told.waiting_on(), told.code.as_str()), (pb::WaitingOn::Hold, "LEGAL_HOLD"));
-    assert_eq!(told.item_ids, ["dat_marketing"], "device logs are restricted, held or not");
-    assert_eq!(told.until, Some(instant("2027-02-01T00:00:00Z").to_proto()));
-    assert!(!told.remedy.is_empty());
-    let state = step.events.iter().fold(state, domain::evolve);
-    let still: Vec<_> =
-        state.data_sets.iter().filter(|set| matches!(set.holding, Holding::Held(_))).collect();
-    assert_eq!(still.len(), 1);
-
-    let resumed = retention.resume(&closure(), &state, now);
-    assert_eq!((resumed.events.len(), &resumed.answer), (0, &step.answer), "nothing moved");
-    let account = Account { state: state.clone(), ..Account::default() };
-    let ended = retention.fall_due(&account, "hold/hld_1", instant("2027-02-01T00:00:00Z"));
-    let state = ended.iter().fold(state, domain::evolve);
-    let Answer::Restricted(kept) = retention.resume(&closure(), &state, now).answer else { panic!() };
-    let kept: Vec<_> = kept.iter().map(|kept| kept.category.as_str()).collect();
-    assert_eq!(kept, ["TRANSACTION_RECORDS", "IDENTITY_DOCUMENTS", "ENTERPRISE_CHAT", "DEVICE_LOGS"]);
-}
-
-#[test]
-fn b17_a_hold_changes_no_assessment_so_that_nobody_is_asked_again() {
-    let state = everything("CN");
-    let with = domain::evolve(state.clone(), &held(None));
-    assert_eq!(retention().assess(&closure(), &with), retention().assess(&closure(), &state));
-}
-
-#[test]
-fn what_is_recorded_while_a_cancellation_waits_does_not_go_with_it() {
-    let (retention, now) = (retention(), instant("2026-12-03T00:00:00Z"));
-    let case = selected(["MARKETING"]);
-    let state = given([recorded("CN", Category::Marketing, "2026-11-21T04:00:00Z"), held(None)]);
-    let step = retention.execute(&case, &state, now);
-    assert_eq!(waiting(&step).until, None);
-    let mut state = step.events.iter().fold(state, domain::evolve);
-    let Event::Recorded(mut later) = recorded("CN", Category::Marketing, "2026-12-03T00:00:00Z") else {
-        unreachable!()
-    };
-    later.id = DataSetId::parse("dat_later").unwrap();
-    state = domain::evolve(state, &Event::Recorded(later));
-    let (id, at) = (HoldId::parse("hld_1").unwrap(), instant("2026-12-04T00:00:00Z"));
-    let release = domain::Release { reason: "settled".into(), actor: "legal".into(), at };
-    let command = domain::Command::ReleaseHold { id, release, open: OpenCases::new() };
-    state = domain::decide(&state, command).unwrap().iter().fold(state, domain::evolve);
-    let resumed = retention.resume(&case, &state, at);
-    assert_eq!((resumed.events.len(), resumed.answer), (0, Answer::Done));
-    let left: Vec<_> = state.data_sets.iter().map(|set| set.content().is_some()).collect();
-    assert_eq!(left, [false, true]);
-}
-
-#[test]
-fn what_waited_is_not_wanted_any_more_when_the_cancellation_is_undone() {
-    let (retention, now) = (retention(), instant("2026-12-03T00:00:00Z"));
-    let state = given([recorded("CN", Category::Marketing, "2026-11-21T04:00:00Z"), held(None)]);
-    let step = retention.execute(&closure(), &state, now);
-    let state = step.events.iter().fold(state, domain::evolve);
-    let undone = retention.undo(&closure(), &state, now);
-    assert!(matches!(undone.events.as_slice(), [Event::Dropped { .. }]));
-    assert_eq!(undone.answer, Answer::Done);
-    let state = undone.events.iter().fold(state, domain::evolve);
-    assert_eq!(retention.undo(&closure(), &state, now), Step::nothing_to_do());
-}
-
-#[test]
-fn a_hold_with_an_end_has_a_timer_until_it_is_released() {
-    let due = Some(instant("2027-02-01T00:00:00Z"));
-    let wish = |due| TimerWish { kind: "hold/hld_1".into(), due };
-    assert_eq!(retention().timers(&held(Some("2027-02-01T00:00:00Z"))), [wish(due)]);
-    assert_eq!(retention().timers(&held(None)), []);
-    let id = HoldId::parse("hld_1").unwrap();
-    let release = domain::Release { reason: "x".into(), actor: "x".into(), at: Timestamp::EPOCH };
-    assert_eq!(retention().timers(&Event::HoldReleased { id, release }), [wish(None)]);
+    assert_eq!(retention.due(&state, "something else", due), vec![]);
 }
 
 #[test]
@@ -398,19 +302,4 @@ fn the_rule_that_won_is_recorded_and_a_platform_keeps_by_its_own() {
     let expected =
         ("cn.ecl.transaction_records".into(), "TRADE_RECORDS".into(), Some(instant("2029-11-20T16:00:00Z")));
     assert_eq!(restricted(&new), expected);
-}
-
-#[test]
-fn b17_the_ledger_of_closed_subjects_takes_nothing_that_is_held() {
-    let (retention, now) = (retention(), instant("2026-12-03T00:00:00Z"));
-    let state = domain::evolve(everything("CN"), &held(None));
-    let events = retention.stay_closed(&closure(), &state, closure().assessed_at, now);
-    let state = events.iter().fold(state, domain::evolve);
-    let held: Vec<_> = state.data_sets.iter().filter(|set| set.waits_for(&closure().cancellation)).collect();
-    assert!(matches!(held[..], [set] if set.category == Category::Marketing && set.content().is_some()));
-    let (id, at) = (HoldId::parse("hld_1").unwrap(), instant("2026-12-04T00:00:00Z"));
-    let release = domain::Release { reason: "settled".into(), actor: "legal".into(), at };
-    let command = domain::Command::ReleaseHold { id, release, open: OpenCases::new() };
-    let events = domain::decide(&state, command).unwrap();
-    assert!(matches!(&events[1..], [Event::Erased { .. }]), "{events:?}");
 }

@@ -154,6 +154,56 @@ async fn b17_an_account_closes_when_the_hold_that_it_waits_for_expires() {
 }
 
 #[tokio::test]
+async fn b17_a_hold_over_everything_keeps_an_account_open_of_which_nothing_waits_to_be_erased() {
+    let world = World::new().await;
+    world.record("", DataCategory::TransactionRecords).await;
+    let placed = world.place(world.new_hold()).await.unwrap();
+    assert_eq!(world.close().await, Outcome::Waiting);
+    let waiting = world.waiting().await;
+    assert_eq!((waiting.waiting_on(), waiting.until), (WaitingOn::Hold, None));
+    assert!(waiting.item_ids.is_empty(), "{waiting:?}");
+    assert_eq!(world.states().await, [DataSetState::Restricted]);
+    assert!(!world.closed().await);
+
+    let before = world.stage.store.head().await.unwrap();
+    world.release(&placed.hold_id).await.unwrap();
+    let mut tail = world.stage.store.tail(before);
+    let added = tail.next(10).await.unwrap();
+    let kinds: Vec<_> = added.iter().filter_map(|event| event.kind.rsplit('.').next()).collect();
+    assert_eq!(kinds, ["HoldReleased", "Answered", "SubjectClosed"]);
+    let answer = world.second_answer().await;
+    assert_eq!((answer.outcome(), answer.kept.len()), (Outcome::Restricted, 1));
+}
+
+#[tokio::test]
+async fn b17_an_account_without_data_closes_when_the_hold_over_everything_expires() {
+    let world = World::new().await;
+    let end = instant("2026-12-31T00:00:00Z");
+    world.place(PlaceHoldRequest { expires_at: Some(end.to_proto()), ..world.new_hold() }).await.unwrap();
+    assert_eq!(world.close().await, Outcome::Waiting);
+    assert_eq!(world.waiting().await.until, Some(end.to_proto()));
+    world.stage.clock.set(end);
+    timers::fire_due(&world.accounts).await.unwrap();
+    assert_eq!(world.second_answer().await.outcome(), Outcome::NothingToDo);
+    assert!(world.closed().await);
+}
+
+#[tokio::test]
+async fn b17_an_account_that_only_waits_for_a_hold_over_everything_stays_open_when_its_end_is_undone() {
+    let world = World::new().await;
+    let placed = world.place(world.new_hold()).await.unwrap();
+    assert_eq!(world.close().await, Outcome::Waiting);
+    let refused = world.api.record_data_set(request(world.new_data_set("", DataCategory::Profile))).await;
+    assert_eq!(reason(&refused.unwrap_err()), "SUBJECT_CLOSING");
+    let undo = Told { kind: InstructionKind::Undo, epoch: 3, ..world.told() };
+    world.stage.instruct(undo).await;
+    assert_eq!(world.answer(3).await.outcome(), Outcome::NothingToDo);
+    world.release(&placed.hold_id).await.unwrap();
+    assert!(!world.closed().await);
+    world.record("", DataCategory::Profile).await;
+}
+
+#[tokio::test]
 async fn b17_what_a_closed_account_left_is_held_past_its_date_until_the_hold_is_released() {
     let world = World::new().await;
     world.record("", DataCategory::TransactionRecords).await;
@@ -232,6 +282,38 @@ async fn b18_the_evidence_of_an_open_cancellation_outlasts_its_date_and_goes_wit
     assert!(world.closed().await);
     assert_eq!(world.states().await, [DataSetState::Erased, DataSetState::Erased]);
     assert_eq!(world.second_answer().await.outcome(), Outcome::Done, "nothing is kept any more");
+}
+
+#[tokio::test]
+async fn b18_a_cancellation_leaves_the_evidence_of_another_until_that_has_ended() {
+    let world = World::new().await;
+    let other = CancellationId::parse("can_2").unwrap();
+    let new = world.new_data_set("", DataCategory::Marketing);
+    let of_another = RecordDataSetRequest { evidence_of: other.to_string(), ..new };
+    world.api.record_data_set(request(of_another)).await.unwrap();
+    let item = |id: &str| Item { kind: ItemKind::DataCategory, id: id.into(), action: Action::Erase };
+    let (marketing, profile) =
+        (Scope::Selected(vec![item("MARKETING")]), Scope::Selected(vec![item("PROFILE")]));
+    let of_other = Told { cancellation: &other, scope: &profile, ..world.told() };
+    world.stage.instruct(of_other).await;
+    world.stage.answer(&world.accounts, &world.subject, &other, (1, 1)).await;
+
+    let assess = Told { scope: &marketing, ..world.told() };
+    world.stage.instruct(assess).await;
+    let assessed = world.answer(1).await;
+    let execute = Told { kind: InstructionKind::Execute, epoch: 2, ..assess };
+    world.stage.instruct_as_assessed(execute, &assessed).await;
+    let answer = world.answer(2).await;
+    assert_eq!((answer.outcome(), answer.kept[0].ground.as_str()), (Outcome::Restricted, domain::EVIDENCE));
+    for days in 1..3 {
+        world.stage.clock.set(instant("2026-12-01T04:00:00Z").plus(Duration::from_hours(24 * days)));
+        timers::fire_due(&world.accounts).await.unwrap();
+        assert_eq!(world.states().await, [DataSetState::Restricted]);
+    }
+    let undo = Told { kind: InstructionKind::Undo, epoch: 2, ..of_other };
+    world.stage.instruct(undo).await;
+    world.stage.answer(&world.accounts, &world.subject, &other, (2, 1)).await;
+    assert_eq!(world.states().await, [DataSetState::Erased]);
 }
 
 #[tokio::test]

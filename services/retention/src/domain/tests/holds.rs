@@ -34,8 +34,7 @@ fn release(second: i64) -> Release {
 }
 
 fn released(state: &State, id: &str, second: i64) -> Vec<Event> {
-    let (id, release, open) = (hold_id(id), release(second), OpenCases::new());
-    decide(state, Command::ReleaseHold { id, release, open }).unwrap()
+    decide(state, Command::ReleaseHold { id: hold_id(id), release: release(second) }).unwrap()
 }
 
 fn suspended(id: &str, anonymise: bool) -> Event {
@@ -90,7 +89,7 @@ fn b17_the_release_erases_what_it_alone_kept_as_it_was_demanded() {
 fn b17_a_date_that_comes_under_a_hold_has_its_effect_when_the_hold_ends() {
     let a = id_of("a");
     let state = given([recorded("a"), restricted("a", Some(at(90))), placed("hld_1", Reach::default())]);
-    assert_eq!(expire(&state, &a, &OpenCases::new(), at(90)), None);
+    assert_eq!(expire(&state, &a, at(90)), None);
     assert_eq!(released(&state, "hld_1", 80).len(), 1, "its date has not come");
     let events = released(&state, "hld_1", 95);
     assert!(
@@ -103,13 +102,13 @@ fn b17_a_date_that_comes_under_a_hold_has_its_effect_when_the_hold_ends() {
 fn b17_a_hold_that_expires_does_what_its_release_would_have_done() {
     let until = hold("hld_1", Reach::default(), Some(at(50)));
     let state = given([recorded("a"), Event::HoldPlaced(until), suspended("a", false)]);
-    let (id, none) = (hold_id("hld_1"), OpenCases::new());
-    assert_eq!(expire_hold(&state, &id, &none, at(49)), []);
-    let events = expire_hold(&state, &id, &none, at(50));
+    let id = hold_id("hld_1");
+    assert_eq!(expire_hold(&state, &id, at(49)), []);
+    let events = expire_hold(&state, &id, at(50));
     assert!(matches!(&events[..], [Event::HoldExpired { .. }, Event::Erased { .. }]), "{events:?}");
-    assert_eq!(expire_hold(&apply(state, &events), &id, &none, at(51)), []);
+    assert_eq!(expire_hold(&apply(state, &events), &id, at(51)), []);
     let endless = given([placed("hld_1", Reach::default())]);
-    assert_eq!(expire_hold(&endless, &id, &none, at(1_000)), []);
+    assert_eq!(expire_hold(&endless, &id, at(1_000)), []);
 }
 
 #[test]
@@ -131,12 +130,23 @@ fn a_hold_reaches_over_what_it_names_also_when_that_comes_later() {
 }
 
 #[test]
+fn b17_a_hold_is_over_everything_when_it_names_nothing_and_while_it_stands() {
+    let of_profiles = Reach { categories: vec![Category::Profile], ..Reach::default() };
+    let state = given([recorded("a"), placed("hld_1", of_profiles), placed("hld_2", over(&["a"]))]);
+    assert_eq!(state.holds_over_everything().count(), 0);
+    let state = evolve(state, &placed("hld_3", Reach::default()));
+    assert_eq!(state.holds_over_everything().count(), 1);
+    let state = evolve(state, &Event::HoldExpired { id: hold_id("hld_3"), at: at(5) });
+    assert_eq!(state.holds_over_everything().count(), 0);
+}
+
+#[test]
 fn it_is_known_when_nothing_is_held_any_more_unless_a_hold_has_no_end() {
     let until = |id: &str, second| Event::HoldPlaced(hold(id, Reach::default(), Some(at(second))));
     let state = given([recorded("a"), until("hld_1", 50), until("hld_2", 70)]);
-    assert_eq!(free_at(&state, &state.data_sets), Some(at(70)));
+    assert_eq!(free_at(state.holds_over(&state.data_sets[0])), Some(at(70)));
     let state = evolve(state, &placed("hld_3", over(&["a"])));
-    assert_eq!(free_at(&state, &state.data_sets), None);
+    assert_eq!(free_at(state.holds_over(&state.data_sets[0])), None);
 }
 
 #[test]
@@ -168,38 +178,106 @@ fn what_a_revoked_cancellation_could_not_have_stays() {
     assert_eq!(released(&state, "hld_1", 20).len(), 1, "nothing is erased");
 }
 
-fn evidence() -> (State, OpenCases) {
-    let of = CancellationId::parse("can_2").unwrap();
-    let new = NewDataSet { evidence_of: Some(of.clone()), ..new("a") };
-    (given([Event::Recorded(new), recorded("b"), restricted("a", Some(at(90)))]), OpenCases::from([of]))
+/// Evidence of another cancellation, which is open.
+fn evidence(id: &str) -> Event {
+    Event::Recorded(NewDataSet { evidence_of: Some(other()), ..new(id) })
+}
+
+fn other() -> CancellationId {
+    cancellation_id("can_2")
+}
+
+fn with_open<const N: usize>(history: [Event; N], open: CancellationId) -> State {
+    State { open: BTreeMap::from([(open, None)]), ..given(history) }
+}
+
+fn restricted_evidence() -> State {
+    with_open([evidence("a"), recorded("b"), restricted("a", Some(at(90)))], other())
+}
+
+/// That a cancellation would have taken it away, were it not evidence.
+fn kept_as_evidence(id: &str, second: i64) -> Event {
+    let restriction = Restriction {
+        ground: EVIDENCE.into(),
+        basis: law(),
+        until: Some(at(second + 86_400)),
+        cancellation: cancellation(),
+        since: at(second),
+    };
+    Event::Restricted { id: id_of(id), restriction }
 }
 
 #[test]
 fn b18_evidence_of_an_open_cancellation_outlasts_its_date() {
-    let (state, open) = evidence();
-    let deferred = expire(&state, &id_of("a"), &open, at(90));
+    let state = restricted_evidence();
+    let deferred = expire(&state, &id_of("a"), at(90));
     let Some(Event::Deferred { cancellation, until, .. }) = &deferred else { panic!("{deferred:?}") };
     assert_eq!((cancellation.as_str(), *until), ("can_2", at(90 + 86_400)));
-    let other = OpenCases::from([cancellation_id("can_3")]);
-    assert!(matches!(expire(&state, &id_of("a"), &other, at(90)), Some(Event::Erased { .. })));
+    assert!(matches!(expire(&state.ended(&other()), &id_of("a"), at(90)), Some(Event::Erased { .. })));
+}
+
+#[test]
+fn b18_a_cancellation_that_nobody_goes_on_with_protects_its_evidence_for_a_time() {
+    let mut state = restricted_evidence();
+    state.open.insert(other(), Some(at(95)));
+    assert!(matches!(expire(&state, &id_of("a"), at(94)), Some(Event::Deferred { .. })));
+    assert!(matches!(expire(&state, &id_of("a"), at(95)), Some(Event::Erased { .. })));
 }
 
 #[test]
 fn b18_evidence_goes_when_its_cancellation_has_ended_if_its_date_has_come() {
-    let (state, _) = evidence();
-    assert_eq!(let_evidence_go(&state, &cancellation_id("can_2"), at(89)), []);
+    let state = restricted_evidence();
+    assert_eq!(let_evidence_go(&state, &other(), at(89)), []);
     assert_eq!(let_evidence_go(&state, &cancellation_id("can_3"), at(91)), []);
-    let gone = let_evidence_go(&state, &cancellation_id("can_2"), at(91));
+    let gone = let_evidence_go(&state, &other(), at(91));
     assert!(matches!(&gone[..], [Event::Erased { .. }]), "{gone:?}");
 }
 
 #[test]
 fn b18_the_end_of_a_hold_takes_no_evidence_of_an_open_cancellation() {
-    let (state, open) = evidence();
-    let state = evolve(state, &placed("hld_1", Reach::default()));
-    let (id, release) = (hold_id("hld_1"), release(95));
-    let events = decide(&state, Command::ReleaseHold { id, release, open }).unwrap();
+    let state = evolve(restricted_evidence(), &placed("hld_1", Reach::default()));
+    let events = released(&state, "hld_1", 95);
     assert!(matches!(&events[1..], [Event::Deferred { .. }]), "{events:?}");
+}
+
+#[test]
+fn b18_a_cancellation_takes_no_evidence_of_another_that_is_open_and_does_not_wait_for_it() {
+    let state = with_open([evidence("a"), recorded("b")], other());
+    let all = vec![treated("a", Treatment::Erase), treated("b", Treatment::Erase)];
+    let events = treat(&state, &cancellation(), all.clone(), at(10));
+    assert_eq!(events, [kept_as_evidence("a", 10), erased("b")]);
+    let state = apply(state, &events);
+    assert_eq!(treat(&state, &cancellation(), all, at(11)), [], "doing it twice adds nothing");
+    assert!(matches!(expire(&state, &id_of("a"), at(86_410)), Some(Event::Deferred { .. })));
+    let gone = Gone { basis: law(), since: at(20), due: None };
+    let expected = Event::Erased { id: id_of("a"), cancellation: cancellation(), gone };
+    assert_eq!(let_evidence_go(&state, &other(), at(20)), [expected], "its date need not come");
+}
+
+#[test]
+fn b18_evidence_that_was_held_too_is_kept_when_the_hold_ends() {
+    let state = with_open([evidence("a"), placed("hld_1", Reach::default())], other());
+    let events = treat(&state, &cancellation(), vec![treated("a", Treatment::Erase)], at(10));
+    assert_eq!(events, [suspended("a", false)]);
+    let state = apply(state, &events);
+    let events = released(&state, "hld_1", 20);
+    assert_eq!(events[1..], [kept_as_evidence("a", 20)]);
+    assert!(!apply(state, &events).data_sets[0].waits_for(&cancellation()), "nobody waits any more");
+}
+
+#[test]
+fn b18_what_is_evidence_of_the_cancellation_itself_goes_with_its_end() {
+    let own = NewDataSet { evidence_of: Some(cancellation()), ..new("a") };
+    let state = with_open([Event::Recorded(own)], cancellation());
+    let all = vec![treated("a", Treatment::Anonymise)];
+    let events = treat(&state, &cancellation(), all.clone(), at(10));
+    assert_eq!(events, [suspended("a", true)]);
+    let state = apply(state, &events);
+    assert_eq!(treat(&state, &cancellation(), all, at(11)), []);
+    assert_eq!(state.held_from(&cancellation()).count(), 0, "it waits for nobody else");
+    assert_eq!(resume(&state, &cancellation(), at(12)), []);
+    let gone = let_evidence_go(&state, &cancellation(), at(20));
+    assert!(matches!(&gone[..], [Event::Anonymised { .. }]), "{gone:?}");
 }
 
 fn cancellation_id(text: &str) -> CancellationId {
@@ -210,7 +288,10 @@ fn cancellation_id(text: &str) -> CancellationId {
 #[derive(Debug, Clone)]
 enum Ask {
     Record(u8),
-    Treat(u8, Treatment),
+    RecordEvidence(u8),
+    Open,
+    End,
+    Treat(u8, bool, Treatment),
     Expire(u8),
     Place(u8, Reach, Option<i64>),
     Release(u8),
@@ -232,7 +313,10 @@ fn asks() -> impl Strategy<Value = Ask> {
     ];
     prop_oneof![
         (0u8..4).prop_map(Ask::Record),
-        (0u8..4, treatment).prop_map(|(set, treatment)| Ask::Treat(set, treatment)),
+        (0u8..4).prop_map(Ask::RecordEvidence),
+        Just(Ask::Open),
+        Just(Ask::End),
+        (0u8..4, any::<bool>(), treatment).prop_map(|(set, own, it)| Ask::Treat(set, own, it)),
         (0u8..4).prop_map(Ask::Expire),
         (0u8..3, reach, proptest::option::of(5i64..40))
             .prop_map(|(hold, reach, end)| Ask::Place(hold, reach, end)),
@@ -244,24 +328,45 @@ fn asks() -> impl Strategy<Value = Ask> {
 
 fn answered(state: &State, ask: Ask, now: Timestamp) -> Vec<Event> {
     let (set, hold_of) = (|set: u8| format!("dat_{set}"), |hold: u8| hold_id(&format!("hld_{hold}")));
-    let none = OpenCases::new();
     match ask {
         Ask::Record(number) => decide(state, Command::Record(new(&set(number)))).unwrap_or_default(),
-        Ask::Treat(number, treatment) => {
-            treat(state, &cancellation(), vec![treated(&set(number), treatment)], now)
+        Ask::RecordEvidence(number) => {
+            let new = NewDataSet { evidence_of: Some(other()), ..new(&set(number)) };
+            decide(state, Command::Record(new)).unwrap_or_default()
         }
-        Ask::Expire(number) => expire(state, &id_of(&set(number)), &none, now).into_iter().collect(),
+        Ask::Open => vec![],
+        Ask::End => let_evidence_go(state, &other(), now),
+        Ask::Treat(number, own, treatment) => {
+            let by = if own { other() } else { cancellation() };
+            treat(state, &by, vec![treated(&set(number), treatment)], now)
+        }
+        Ask::Expire(number) => expire(state, &id_of(&set(number)), now).into_iter().collect(),
         Ask::Place(number, reach, end) => {
             let new = NewHold { placed_at: now, ..hold(&format!("hld_{number}"), reach, end.map(at)) };
             decide(state, Command::PlaceHold(new)).unwrap_or_default()
         }
         Ask::Release(number) => {
             let release = Release { at: now, ..release(0) };
-            decide(state, Command::ReleaseHold { id: hold_of(number), release, open: none })
-                .unwrap_or_default()
+            decide(state, Command::ReleaseHold { id: hold_of(number), release }).unwrap_or_default()
         }
-        Ask::ExpireHold(number) => expire_hold(state, &hold_of(number), &none, now),
+        Ask::ExpireHold(number) => expire_hold(state, &hold_of(number), now),
         Ask::Revoke => drop_suspended(state, &cancellation(), now),
+    }
+}
+
+/// Whether it is evidence of the cancellation that opens and ends.
+fn protects(state: &State, set: &DataSet) -> bool {
+    set.evidence_of.as_ref().is_some_and(|of| state.open.contains_key(of))
+}
+
+/// Whether that fact takes away nothing that is held, or is evidence of what is open.
+fn may_go(state: &State, event: &Event) -> bool {
+    match event {
+        Event::Erased { id, .. } | Event::Anonymised { id, .. } => {
+            let set = state.find(id).unwrap();
+            state.holds_over(set).count() == 0 && !protects(state, set)
+        }
+        _ => true,
     }
 }
 
@@ -272,15 +377,19 @@ proptest! {
     ) {
         let mut state = State::default();
         for (second, ask) in (0..).zip(asked) {
-            for event in answered(&state, ask, at(second)) {
-                if let Event::Erased { id, .. } | Event::Anonymised { id, .. } = &event {
-                    let set = state.find(id).unwrap();
-                    prop_assert_eq!(state.holds_over(set).count(), 0, "{} is held", id);
-                }
+            let events = answered(&state, ask.clone(), at(second));
+            match ask {
+                Ask::Open => state.open.extend([(other(), None)]),
+                Ask::End => state = state.ended(&other()),
+                _ => {}
+            }
+            for event in events {
+                prop_assert!(may_go(&state, &event), "{event:?}");
                 state = evolve(state, &event);
             }
             for set in state.data_sets.iter().filter(|set| !set.suspended.is_empty()) {
-                prop_assert!(state.holds_over(set).count() > 0, "{} waits for nothing", set.id);
+                let waits = state.holds_over(set).count() > 0 || protects(&state, set);
+                prop_assert!(waits, "{} waits for nothing", set.id);
                 prop_assert!(set.content().is_some());
             }
         }
