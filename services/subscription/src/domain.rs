@@ -4,6 +4,7 @@ mod charges;
 mod ending;
 mod freezing;
 mod money;
+mod records;
 mod refunds;
 mod rejection;
 #[cfg(test)]
@@ -15,9 +16,10 @@ pub use charges::{AUTOMATIC, Charge, Consequent, LateCharge};
 pub use ending::{Consequence, Ending, Wanted, consequences, end, ended_by, waiting};
 pub use freezing::{freeze, frozen, not_suspended, overdue, resumable_until, thaw};
 pub use money::MoneyEvent;
+pub use records::{Basis, ErasedRefund, Gone, Restriction, Treatment, expire, treat, treated};
 pub use refunds::{
-    Approval, Decided, Decision, Destination, REVIEWS_MAX, Refund, RefundId, RefundReason, RefundState,
-    Refusal, refunds,
+    Approval, Decided, Decision, Destination, Late, REVIEWS_MAX, Refund, RefundId, RefundReason, RefundState,
+    Refusal, refund_overdue, refunds,
 };
 pub use rejection::Rejection;
 use types::{CancellationId, Money, SubjectId, Timestamp};
@@ -201,6 +203,10 @@ pub struct State {
     pub charges: Vec<Charge>,
     /// Those of them that should not have been made any more.
     pub late_charges: Vec<LateCharge>,
+    /// Refunds whose records are gone, in the order in which they went.
+    pub erased_refunds: Vec<ErasedRefund>,
+    /// The numbers of charges that went with them.
+    pub erased_charges: Vec<(SubscriptionId, String)>,
 }
 
 impl State {

@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     participant::Subscriptions,
     review::{self, Dates},
-    wire,
+    settlement, wire, work_list,
 };
 
 /// The calls over the accounts.
@@ -54,7 +54,9 @@ impl Api {
         let subject = self.accounts.subject_of(id.as_str()).await?;
         let write = Write { caller, request_id, digest, subject: &subject };
         let decided = |account: &Account<State>, now| {
-            Ok((decide(&account.state, command(account, now))?, id.to_string()))
+            let mut events = decide(&account.state, command(account, now))?;
+            events.extend(settlement::after_the_end(&self.packs, account, &events, now));
+            Ok((events, id.to_string()))
         };
         let written = self.accounts.order(write, decided).await?;
         refund(&written.account, &written.reference)
@@ -63,8 +65,11 @@ impl Api {
 
 /// The refund of that id, as callers see it.
 fn refund(account: &Account<State>, id: &str) -> Result<Option<pb::Refund>, Error> {
-    let found = account.state.refunds.iter().find(|it| it.id.as_str() == id).ok_or(AccountError::NotFound)?;
-    Ok(Some(wire::refund(found, &account.state)))
+    let state = &account.state;
+    let found = state.refunds.iter().find(|it| it.id.as_str() == id).map(|it| wire::refund(it, state));
+    let erased = || state.erased_refunds.iter().find(|it| it.id.as_str() == id);
+    let told = found.or_else(|| erased().map(|it| wire::erased_refund(it, state)));
+    Ok(Some(told.ok_or(AccountError::NotFound)?))
 }
 
 #[tonic::async_trait]
@@ -270,8 +275,20 @@ impl Calls for Api {
     ) -> Result<Response<pb::ListRefundsResponse>, Status> {
         let subject = wire::subject_id(&request.get_ref().subject_id).map_err(Error::from)?;
         let account = self.accounts.get(&subject).await.map_err(Error::from)?;
-        let refunds = account.state.refunds.iter().map(|it| wire::refund(it, &account.state)).collect();
+        let state = &account.state;
+        let erased = state.erased_refunds.iter().map(|it| wire::erased_refund(it, state));
+        let refunds = erased.chain(state.refunds.iter().map(|it| wire::refund(it, state))).collect();
         Ok(Response::new(pb::ListRefundsResponse { refunds }))
+    }
+
+    async fn list_open_refunds(
+        &self,
+        request: Request<pb::ListOpenRefundsRequest>,
+    ) -> Result<Response<pb::ListOpenRefundsResponse>, Status> {
+        let wanted = wire::open_refunds(request.get_ref()).map_err(Error::from)?;
+        let (refunds, last) = work_list::page(&self.accounts, &wanted).await.map_err(Error::from)?;
+        let next_page_token = last.as_ref().map(wire::page_token).unwrap_or_default();
+        Ok(Response::new(pb::ListOpenRefundsResponse { refunds, next_page_token }))
     }
 
     async fn get_subscription(

@@ -16,6 +16,7 @@ mod settlement;
 #[cfg(test)]
 mod tests;
 pub mod wire;
+mod work_list;
 
 use std::sync::Arc;
 

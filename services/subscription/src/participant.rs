@@ -4,18 +4,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use messaging::Unreadable;
-use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish};
+use participant::{Answer, Assessed, Case, Encoded, ListWish, Participant, Step, TimerWish};
 use policy::Packs;
 use proto::participant::v1::WaitingOn;
 use types::{Action, Item, ItemKind, ParticipantName, Scope, Timestamp};
 
 use crate::{
-    domain::{self, Billing, Ending, Event, State, Status, Wanted},
-    offers, quote, remaining, settlement, wire,
+    domain::{self, Billing, Ending, Event, MoneyEvent, State, Status, Wanted},
+    offers, quote, remaining, settlement, wire, work_list,
 };
 
 /// The timer of access that ends at a known time; a subscription's id follows.
 const ACCESS_ENDS: &str = "access-ends/";
+
+/// The timer that erases the record of a refund when its date has come; the refund's id follows.
+const ERASE: &str = "erase/";
+
+/// The timer by which a refund is decided on, or paid; the refund's id follows.
+const REFUND: &str = "refund/";
 
 /// The subscriptions as a participant.
 #[derive(Debug)]
@@ -37,12 +43,19 @@ impl Subscriptions {
         Self { name: ParticipantName::parse("subscription").expect("a fixed name that is one"), packs }
     }
 
-    /// Says that it is over, and what outlives it.
-    fn over(&self, case: &Case, state: &State, otherwise: Answer) -> Answer {
-        match settlement::kept(&self.packs, case, state, &wanted(&case.scope)) {
+    /// Says that it is over, and what outlives it, and restricts that.
+    fn over(&self, case: &Case, state: &State, mut events: Vec<Event>, now: Timestamp) -> Step<Event> {
+        let wanted = wanted(&case.scope);
+        let treatment = settlement::treatment(&self.packs, case, state, &wanted);
+        let kept = treatment.as_ref().and_then(settlement::kept);
+        let treated = treatment.map(|it| domain::treat(state, &wanted, it, &case.cancellation, now));
+        events.extend(treated.into_iter().flatten().map(Event::Money));
+        let answer = match kept {
             Some(kept) => Answer::Restricted(vec![kept]),
-            None => otherwise,
-        }
+            None if events.is_empty() => Answer::NothingToDo,
+            None => Answer::Done,
+        };
+        Step::new(events, answer)
     }
 }
 
@@ -88,6 +101,23 @@ fn carry_out(case: &Case, state: &State, now: Timestamp) -> (Vec<Event>, Option<
 
 fn access_timer(id: &domain::SubscriptionId, due: Option<Timestamp>) -> Vec<TimerWish> {
     vec![TimerWish { kind: format!("{ACCESS_ENDS}{id}"), due }]
+}
+
+fn money_timers(event: &MoneyEvent) -> Vec<TimerWish> {
+    let of_refund = |id, due| vec![TimerWish { kind: format!("{REFUND}{id}"), due }];
+    let (refunds, due) = match event {
+        MoneyEvent::RefundApplied { id, review_until, .. } => return of_refund(id, Some(*review_until)),
+        MoneyEvent::RefundApproved { id, approval, .. } => return of_refund(id, Some(approval.pay_by)),
+        MoneyEvent::RefundRefused { id, .. } | MoneyEvent::RefundPaid { id, .. } => {
+            return of_refund(id, None);
+        }
+        MoneyEvent::RecordsRestricted { refunds, restriction } => (refunds, restriction.until),
+        MoneyEvent::RecordsErased { refunds, .. } => (refunds, None),
+        MoneyEvent::ChargeRecorded(_) | MoneyEvent::LateChargeSeen(_) | MoneyEvent::RefundOverdue { .. } => {
+            return Vec::new();
+        }
+    };
+    refunds.iter().map(|id| TimerWish { kind: format!("{ERASE}{id}"), due }).collect()
 }
 
 impl Participant for Subscriptions {
@@ -145,24 +175,38 @@ impl Participant for Subscriptions {
             | Event::RenewalThawed { .. }
             | Event::Renewed { .. }
             | Event::Downgraded { .. }
-            | Event::Paused { .. }
-            | Event::Money(_) => Vec::new(),
+            | Event::Paused { .. } => Vec::new(),
+            Event::Money(event) => money_timers(event),
+        }
+    }
+
+    fn lists(&self, state: &State, event: &Event) -> Option<ListWish> {
+        match event {
+            Event::Money(event) => work_list::row(state, event),
+            _ => None,
         }
     }
 
     fn due(&self, state: &State, timer: &str, now: Timestamp) -> Vec<Event> {
+        if let Some(id) = timer.strip_prefix(ERASE) {
+            return domain::expire(state, id, now).map(Event::Money).into_iter().collect();
+        }
+        if let Some(id) = timer.strip_prefix(REFUND) {
+            return domain::refund_overdue(state, id, now).map(Event::Money).into_iter().collect();
+        }
         let id = timer.strip_prefix(ACCESS_ENDS);
         id.and_then(|id| domain::access_due(state, id, now)).into_iter().collect()
     }
 
     fn assess(&self, case: &Case, state: &State) -> Assessed {
         let wanted = wanted(&case.scope);
+        let record = settlement::treatment(&self.packs, case, state, &wanted);
         let items = wanted
             .in_scope(state)
             .flat_map(|(subscription, ending)| quote::items(subscription, ending, case.assessed_at))
             .chain(offers::items(&self.packs, case, state, &wanted))
             .chain(settlement::items(state, &wanted))
-            .chain(settlement::kept(&self.packs, case, state, &wanted).map(settlement::kept_item))
+            .chain(record.as_ref().and_then(settlement::kept).map(settlement::kept_item))
             .collect();
         let unknown = wanted.unknown(state).into_iter().map(quote::unknown);
         let impossible = chosen(&case.scope)
@@ -174,17 +218,28 @@ impl Participant for Subscriptions {
 
     fn execute(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
         let (events, waiting) = carry_out(case, state, now);
-        let answer = match waiting {
-            Some(waiting) => waiting,
-            None if events.is_empty() => self.over(case, state, Answer::NothingToDo),
-            None => self.over(case, state, Answer::Done),
-        };
-        Step::new(events, answer)
+        match waiting {
+            Some(waiting) => Step::new(events, waiting),
+            None => self.over(case, state, events, now),
+        }
     }
 
     fn resume(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {
         let (events, waiting) = carry_out(case, state, now);
-        Step::new(events, waiting.unwrap_or_else(|| self.over(case, state, Answer::Done)))
+        match waiting {
+            Some(waiting) => Step::new(events, waiting),
+            // Something was waited for, and is done: that there was nothing to do is not said any more.
+            None => match self.over(case, state, events, now) {
+                Step { answer: Answer::NothingToDo, events, .. } => Step::new(events, Answer::Done),
+                over => over,
+            },
+        }
+    }
+
+    /// What is still waited for is no reason to keep records longer: a refund that is paid later has its own.
+    fn stay_closed(&self, case: &Case, state: &State, _closed_at: Timestamp, now: Timestamp) -> Vec<Event> {
+        let (events, _) = carry_out(case, state, now);
+        self.over(case, state, events, now).events
     }
 
     fn freeze(&self, case: &Case, state: &State, now: Timestamp) -> Step<Event> {

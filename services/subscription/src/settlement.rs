@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use participant::Case;
+use participant::{Account, Case};
 use policy::{Category, ControllerClass, DataFacts, Packs, RetentionAction};
 use proto::participant::v1::{Kept, QuoteItem, QuoteItemKind, Waiting, WaitingOn};
 use types::{Money, Timestamp};
 
 use crate::{
-    domain::{self, Destination, LateCharge, Refund, State, Wanted},
+    domain::{self, Basis, Destination, Event, LateCharge, MoneyEvent, Refund, State, Treatment, Wanted},
     quote,
 };
 
@@ -76,25 +76,64 @@ pub fn waiting(state: &State, wanted: &Wanted) -> Option<Waiting> {
     (!item_ids.is_empty()).then(|| Waiting { until: until.map(Timestamp::to_proto), item_ids, ..waiting })
 }
 
-/// The record of what went back to the subject, while the law of their region demands it of a platform.
-#[must_use]
-pub fn kept(packs: &Packs, case: &Case, state: &State, wanted: &Wanted) -> Option<Kept> {
-    let category = Category::TransactionRecords;
-    let ruling = packs.of_region(&case.region)?.retain(&DataFacts {
-        category,
-        jurisdiction: &case.region,
+/// What the law of a region says of the record of what went back at `paid_at`: it binds a platform.
+fn ruled(packs: &Packs, region: &str, paid_at: Timestamp, closed_at: Timestamp) -> Option<Treatment> {
+    let ruling = packs.of_region(region)?.retain(&DataFacts {
+        category: Category::TransactionRecords,
+        jurisdiction: region,
         class: Some(ControllerClass::Platform),
-        last_event_at: domain::refunds(state, wanted).filter_map(Refund::paid_at).max()?,
-        account_closed_at: Some(case.assessed_at),
+        last_event_at: paid_at,
+        account_closed_at: Some(closed_at),
     })?;
-    let RetentionAction::Restrict { ground, .. } = &ruling.rule.action else { return None };
-    ruling.until.is_none_or(|until| until > case.assessed_at).then(|| Kept {
+    let basis = Basis { rule: ruling.rule.id.clone(), source: ruling.rule.authority.source.clone() };
+    Some(match &ruling.rule.action {
+        RetentionAction::Restrict { ground, .. } if ruling.until.is_none_or(|until| until > closed_at) => {
+            Treatment::Restrict { ground: ground.clone(), basis, until: ruling.until }
+        }
+        RetentionAction::Restrict { .. } | RetentionAction::Erase | RetentionAction::Anonymise => {
+            Treatment::Erase(basis)
+        }
+    })
+}
+
+/// What becomes of the record of what went back to the subject; none where nothing did.
+#[must_use]
+pub fn treatment(packs: &Packs, case: &Case, state: &State, wanted: &Wanted) -> Option<Treatment> {
+    let paid_at = domain::refunds(state, wanted).filter_map(Refund::paid_at).max()?;
+    ruled(packs, &case.region, paid_at, case.assessed_at)
+}
+
+/// What becomes of the record of money that goes back when the account is closed already, so that no
+/// cancellation sees to it any more.
+#[must_use]
+pub fn after_the_end(
+    packs: &Packs,
+    account: &Account<State>,
+    events: &[Event],
+    now: Timestamp,
+) -> Vec<Event> {
+    let Some(cancellation) = &account.closed else { return Vec::new() };
+    let region = account.known.as_ref().map_or("", |(region, _)| region.as_str());
+    let closed_at = account.cases.get(cancellation).map_or(now, |record| record.case.assessed_at);
+    let treated = |event: &Event| {
+        let Event::Money(MoneyEvent::RefundPaid { id, at, .. }) = event else { return None };
+        let treatment = ruled(packs, region, *at, closed_at)?;
+        Some(Event::Money(domain::treated(vec![id.clone()], treatment, cancellation, now)))
+    };
+    events.iter().filter_map(treated).collect()
+}
+
+/// The record as it is told while it is kept.
+#[must_use]
+pub fn kept(treatment: &Treatment) -> Option<Kept> {
+    let Treatment::Restrict { ground, basis, until } = treatment else { return None };
+    Some(Kept {
         data_set_id: RECORD.into(),
-        category: category.name().into(),
+        category: Category::TransactionRecords.name().into(),
         ground: ground.clone(),
-        source: ruling.rule.authority.source.clone(),
+        source: basis.source.clone(),
         controller: "subscription".into(),
-        until: ruling.until.map(Timestamp::to_proto),
+        until: until.map(Timestamp::to_proto),
     })
 }
 

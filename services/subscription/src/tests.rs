@@ -17,6 +17,8 @@ use types::{Action, Caller, CancellationId, Item, ItemKind, Scope, SubjectId, Ti
 
 use crate::{Api, Options, Service, Subscriptions};
 
+mod refunds;
+
 const NOW: &str = "2026-11-21T08:00:00Z";
 const PERIOD_END: &str = "2026-12-01T00:00:00Z";
 
@@ -281,102 +283,6 @@ async fn execute(play: &Play, cancellation: &CancellationId) -> ::proto::partici
 
 fn cny(minor_units: i64) -> Option<::proto::types::v1::Money> {
     Some(::proto::types::v1::Money { currency_code: "CNY".into(), minor_units })
-}
-
-#[tokio::test]
-async fn a_refund_is_applied_for_decided_by_a_person_and_paid_and_only_then_the_account_closes() {
-    let play = Play::begin().await;
-    let id = play.record(pb::Billing::Merchant, "").await.unwrap().subscription_id;
-    let apply = async |request_id: &str| {
-        let (request_id, subscription_id) = (request_id.into(), id.clone());
-        let reason = pb::RefundReason::Unused.into();
-        let request = pb::ApplyForRefundRequest { request_id, subscription_id, reason };
-        Ok::<_, Status>(play.api.apply_for_refund(called(request)).await?.into_inner().refund.unwrap())
-    };
-    let refund = apply("r-1").await.unwrap();
-    assert_eq!(apply("r-1").await.unwrap(), refund);
-    assert_eq!(reason(&apply("r-2").await.unwrap_err()), "REFUND_UNDER_REVIEW");
-    // Seven working days from a Saturday.
-    assert_eq!(refund.review_until, Some(at("2026-12-01T16:00:00Z").to_proto()));
-
-    let cancellation = CancellationId::parse("can_1").unwrap();
-    let waiting = execute(&play, &cancellation).await;
-    assert_eq!(waiting.waiting.unwrap().code, "REFUND_UNDER_REVIEW");
-    assert_eq!(play.get(&id).await.unwrap().status(), pb::SubscriptionStatus::Ended, "renewal ends at once");
-
-    let decide = pb::DecideRefundRequest {
-        request_id: "d-1".into(),
-        refund_id: refund.refund_id.clone(),
-        actor: "clerk 7".into(),
-        decision: Some(pb::decide_refund_request::Decision::Approved(pb::RefundApproval {
-            amount: cny(1_000),
-            destination: pb::RefundDestination::OriginalMeans.into(),
-        })),
-    };
-    let decided = play.api.decide_refund(called(decide)).await.unwrap().into_inner().refund.unwrap();
-    assert_eq!((decided.state(), decided.decided_by.as_str()), (pb::RefundState::Approved, "clerk 7"));
-    let answer = |at_least| play.stage.answer(&play.api.accounts, &play.subject, &cancellation, at_least);
-    assert_eq!(answer((2, 2)).await.waiting.unwrap().code, "REFUND_UNPAID");
-
-    let pay = pb::RecordRefundPaidRequest {
-        request_id: String::new(),
-        refund_id: refund.refund_id.clone(),
-        payment_reference: "pay-1".into(),
-        paid_at: Some(at(NOW).to_proto()),
-    };
-    let paid = play.api.record_refund_paid(called(pay.clone())).await.unwrap().into_inner().refund.unwrap();
-    assert_eq!(paid.state(), pb::RefundState::Paid);
-    assert!(::participant::is_success(answer((2, 3)).await.outcome()));
-    // The account is closed; that the payment is told of again is no harm.
-    assert_eq!(
-        play.api.record_refund_paid(called(pay)).await.unwrap().into_inner().refund,
-        Some(paid.clone())
-    );
-    let list = pb::ListRefundsRequest { subject_id: play.subject.to_string() };
-    assert_eq!(play.api.list_refunds(called(list)).await.unwrap().into_inner().refunds, [paid]);
-    assert_eq!(reason(&apply("r-3").await.unwrap_err()), "SUBJECT_CLOSED");
-    play.end().await;
-}
-
-#[tokio::test]
-async fn b12_money_that_is_charged_after_completion_is_not_lost_with_the_account() {
-    let play = Play::begin().await;
-    let ours = play.record(pb::Billing::Merchant, "").await.unwrap().subscription_id;
-    let stores = play.record(pb::Billing::AppStore, "").await.unwrap().subscription_id;
-    let cancellation = CancellationId::parse("can_1").unwrap();
-    execute(&play, &cancellation).await;
-    let charge = async |id: &str, reference: &str| {
-        let request = pb::RecordChargeRequest {
-            request_id: String::new(),
-            subscription_id: id.into(),
-            charge_reference: reference.into(),
-            amount: cny(2_500),
-            charged_at: Some(at(NOW).to_proto()),
-        };
-        play.api.record_charge(called(request)).await.map(tonic::Response::into_inner)
-    };
-    // While the store is waited for, nothing new may come in, but money.
-    assert_eq!(reason(&play.record(pb::Billing::Merchant, "").await.unwrap_err()), "SUBJECT_CLOSING");
-    let early = charge(&ours, "c-1").await.unwrap();
-    assert!(early.late);
-    play.observe(&stores, pb::ProviderState::Ended).await.unwrap();
-    let pay = pb::RecordRefundPaidRequest {
-        request_id: String::new(),
-        refund_id: early.refund.unwrap().refund_id,
-        payment_reference: "pay-1".into(),
-        paid_at: Some(at(NOW).to_proto()),
-    };
-    play.api.record_refund_paid(called(pay)).await.unwrap();
-    play.stage.until(&play.api.accounts, &play.subject, |account| account.closed.is_some()).await;
-
-    let late = charge(&ours, "c-2").await.unwrap();
-    let refund = late.refund.clone().unwrap();
-    assert_eq!((refund.state(), refund.decided_by.as_str()), (pb::RefundState::Approved, "automatic"));
-    assert_eq!(charge(&ours, "c-2").await.unwrap(), late, "seen twice, it is refunded once");
-    let late = charge(&stores, "c-3").await.unwrap();
-    assert_eq!((late.late, late.link.as_str()), (true, "https://reportaproblem.apple.com"));
-    assert_eq!(reason(&play.record(pb::Billing::Merchant, "").await.unwrap_err()), "SUBJECT_CLOSED");
-    play.end().await;
 }
 
 #[tokio::test]

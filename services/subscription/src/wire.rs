@@ -11,11 +11,12 @@ use messaging::Unreadable;
 use participant::{Encoded, unreadable, wire::money, wire::money_from};
 use prost::{Message, Name};
 use proto::subscription::v1 as pb;
+pub(crate) use refund_requests::page_token;
 pub use refund_requests::{
-    ApplyForRefund, DecideRefund, RecordRefundPaid, Verdict, apply_for_refund, decide_refund, record_charge,
-    record_refund_paid,
+    ApplyForRefund, DecideRefund, RecordRefundPaid, Verdict, apply_for_refund, decide_refund, open_refunds,
+    record_charge, record_refund_paid,
 };
-pub use refunds::{destination_from, reason_from, recorded_charge, refund};
+pub use refunds::{destination_from, erased_refund, reason_from, recorded_charge, refund};
 pub use requests::{
     DowngradeSubscription, PauseSubscription, RecordProviderState, RecordSubscription, RenewSubscription,
     downgrade_subscription, pause_subscription, record_provider_state, record_subscription,

@@ -1,7 +1,10 @@
 //! The wallet of one subject, as pure rules: balances, benefits, and what was paid out.
 
+mod record;
+
 use std::collections::BTreeMap;
 
+pub use record::{Basis, Gone, Record, Restriction, Treatment, expire, treat};
 use types::{CancellationId, Currency, Money, Timestamp};
 
 /// How many currencies may have a balance. An assessment names each of them, and must fit into one
@@ -63,6 +66,8 @@ pub struct State {
     pub paid_out: Vec<Money>,
     /// When the last of that was; none where nothing was, or nobody noted it.
     pub paid_out_at: Option<Timestamp>,
+    /// What has become of the record of it.
+    pub record: Record,
 }
 
 impl State {
@@ -129,6 +134,10 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// The record of what was paid out is kept for one ground only.
+    PayoutRecordRestricted(Restriction),
+    /// The record of what was paid out is gone.
+    PayoutRecordErased(Gone),
 }
 
 /// Why a command is refused.
@@ -201,12 +210,19 @@ pub fn evolve(mut state: State, event: &Event) -> State {
             state.balances.remove(&amount.currency);
             state.paid_out.push(*amount);
             state.paid_out_at = state.paid_out_at.max(*at);
+            state.record = Record::Open;
         }
         Event::BenefitRecorded(benefit) => state.benefits.push(benefit.clone()),
         Event::BenefitLapsed { id, at, .. } => {
             if let Some(benefit) = state.benefits.iter_mut().find(|benefit| benefit.id == *id) {
                 benefit.lapsed_at.get_or_insert(*at);
             }
+        }
+        Event::PayoutRecordRestricted(restriction) => state.record = Record::Restricted(restriction.clone()),
+        Event::PayoutRecordErased(gone) => {
+            state.paid_out.clear();
+            state.paid_out_at = None;
+            state.record = Record::Erased(gone.clone());
         }
     }
     state

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use messaging::Unreadable;
-use participant::{Answer, Assessed, Case, Encoded, Participant, Step, wire::money};
+use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish, wire::money};
 use policy::{Category, ControllerClass, DataFacts, Packs, RetentionAction};
 use proto::participant::v1 as pb;
 use types::{Money, ParticipantName, Scope, Timestamp};
 
 use crate::{
-    domain::{self, Benefit, BenefitKind, Event, State},
+    domain::{self, Basis, Benefit, BenefitKind, Event, State, Treatment},
     wire,
 };
 
@@ -19,6 +19,9 @@ pub const NAME: &str = "wallet";
 
 /// The record of what was paid out.
 const RECORD: &str = "payout";
+
+/// The timer that erases it when its date has come.
+const ERASE_TIMER: &str = "erase/payout";
 
 /// The participant.
 pub struct Wallet {
@@ -39,27 +42,49 @@ impl Wallet {
         Self { name: ParticipantName::parse(NAME).expect("a constant of the right form"), packs }
     }
 
-    /// The record of what was paid out, while the law of the subject's region demands it of a payment
-    /// institution.
-    fn kept(&self, case: &Case, state: &State) -> Option<pb::Kept> {
-        let category = Category::TransactionRecords;
+    /// What the law of the subject's region says of the record of what was paid out: it binds a payment
+    /// institution. None where nothing was paid out.
+    fn treatment(&self, case: &Case, state: &State) -> Option<Treatment> {
+        if state.paid_out.is_empty() {
+            return None;
+        }
         let ruling = self.packs.of_region(&case.region)?.retain(&DataFacts {
-            category,
+            category: Category::TransactionRecords,
             jurisdiction: &case.region,
             class: Some(ControllerClass::PaymentInstitution),
-            last_event_at: state.paid_out_at?,
+            // A payout whose date nobody noted was made before now: so it is kept for long enough.
+            last_event_at: state.paid_out_at.unwrap_or(case.assessed_at),
             account_closed_at: Some(case.assessed_at),
         })?;
-        let RetentionAction::Restrict { ground, .. } = &ruling.rule.action else { return None };
-        ruling.until.is_none_or(|until| until > case.assessed_at).then(|| pb::Kept {
-            data_set_id: RECORD.into(),
-            category: category.name().into(),
-            ground: ground.clone(),
-            source: ruling.rule.authority.source.clone(),
-            controller: NAME.into(),
-            until: ruling.until.map(Timestamp::to_proto),
+        let basis = Basis { rule: ruling.rule.id.clone(), source: ruling.rule.authority.source.clone() };
+        Some(match &ruling.rule.action {
+            RetentionAction::Restrict { ground, .. }
+                if ruling.until.is_none_or(|until| until > case.assessed_at) =>
+            {
+                Treatment::Restrict { ground: ground.clone(), basis, until: ruling.until }
+            }
+            RetentionAction::Restrict { .. } | RetentionAction::Erase | RetentionAction::Anonymise => {
+                Treatment::Erase(basis)
+            }
         })
     }
+
+    /// That record, while it is kept.
+    fn kept(&self, case: &Case, state: &State) -> Option<pb::Kept> {
+        kept(&self.treatment(case, state)?)
+    }
+}
+
+fn kept(treatment: &Treatment) -> Option<pb::Kept> {
+    let Treatment::Restrict { ground, basis, until } = treatment else { return None };
+    Some(pb::Kept {
+        data_set_id: RECORD.into(),
+        category: Category::TransactionRecords.name().into(),
+        ground: ground.clone(),
+        source: basis.source.clone(),
+        controller: NAME.into(),
+        until: until.map(Timestamp::to_proto),
+    })
 }
 
 fn kept_item(kept: pb::Kept) -> pb::QuoteItem {
@@ -166,6 +191,23 @@ impl Participant for Wallet {
         wire::decode(kind, schema, payload)
     }
 
+    fn timers(&self, event: &Event) -> Vec<TimerWish> {
+        let due = match event {
+            Event::PayoutRecordRestricted(restriction) => restriction.until,
+            Event::PayoutRecordErased(_) => None,
+            Event::BalanceRecorded(_)
+            | Event::BalancePaidOut { .. }
+            | Event::BenefitRecorded(_)
+            | Event::BenefitLapsed { .. } => return Vec::new(),
+        };
+        vec![TimerWish { kind: ERASE_TIMER.into(), due }]
+    }
+
+    fn due(&self, state: &State, timer: &str, now: Timestamp) -> Vec<Event> {
+        let erased = (timer == ERASE_TIMER).then(|| domain::expire(state, now)).flatten();
+        erased.into_iter().collect()
+    }
+
     fn assess(&self, case: &Case, state: &State) -> Assessed {
         if case.scope != Scope::WholeAccount {
             return Assessed::default();
@@ -185,13 +227,16 @@ impl Participant for Wallet {
         if case.scope != Scope::WholeAccount {
             return Step::nothing_to_do();
         }
-        let lapsed = domain::lapse(state, &case.cancellation, case.assessed_at, now);
-        let answer = match self.kept(case, state) {
+        let mut events = domain::lapse(state, &case.cancellation, case.assessed_at, now);
+        let treatment = self.treatment(case, state);
+        let kept = treatment.as_ref().and_then(kept);
+        events.extend(treatment.and_then(|it| domain::treat(state, it, &case.cancellation, now)));
+        let answer = match kept {
             Some(kept) => Answer::Restricted(vec![kept]),
-            None if lapsed.is_empty() => Answer::NothingToDo,
+            None if events.is_empty() => Answer::NothingToDo,
             None => Answer::Done,
         };
-        Step::new(lapsed, answer)
+        Step::new(events, answer)
     }
 
     /// Nothing is suspended: before the account closes the money is the subject's to spend or to have

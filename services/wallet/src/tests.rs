@@ -7,8 +7,9 @@ use proto::{
     participant::v1::{Acknowledgement, InstructionKind, Outcome},
     types::v1::Money,
     wallet::v1::{
-        Benefit, BenefitKind, GetWalletRequest, PayOutBalanceRequest, RecordBalanceRequest,
-        RecordBenefitRequest, Wallet as WalletMessage, wallet_service_server::WalletService,
+        Benefit, BenefitKind, GetWalletRequest, PayOutBalanceRequest, PayoutRecordState,
+        RecordBalanceRequest, RecordBenefitRequest, Wallet as WalletMessage,
+        wallet_service_server::WalletService,
     },
 };
 use testkit::{
@@ -154,6 +155,34 @@ async fn a_balance_blocks_until_it_is_paid_out_and_then_the_benefits_lapse() {
 }
 
 #[tokio::test]
+async fn what_was_paid_out_is_erased_when_its_date_comes_though_the_account_is_closed() {
+    let world = World::new().await;
+    world.record_balance("", 12_840).await.unwrap();
+    world.pay_out("").await.unwrap();
+    assert_eq!(world.wallet().await.payout_record, None);
+    world.instruct(InstructionKind::Assess, 1, None).await;
+    let clear = world.answer(1, 1).await;
+    world.instruct(InstructionKind::Execute, 2, Some(&clear)).await;
+    let told = world.answer(2, 1).await.kept.remove(0);
+
+    let wallet = world.wallet().await;
+    let record = wallet.payout_record.unwrap();
+    assert_eq!(wallet.paid_out, [cny(12_840)]);
+    assert_eq!((record.state(), record.ground), (PayoutRecordState::Restricted, told.ground));
+    assert_eq!((record.source, record.restricted_until), (told.source, told.until));
+    assert_eq!(record.rule, "cn.aml.transaction_records");
+
+    world.stage.clock.set(told.until.as_ref().and_then(Timestamp::from_proto).unwrap());
+    let erased = |account: &::participant::Account<domain::State>| account.state.paid_out.is_empty();
+    world.stage.until(&world.accounts, &world.subject, erased).await;
+    let wallet = world.wallet().await;
+    let record = wallet.payout_record.unwrap();
+    assert_eq!((wallet.paid_out, record.state()), (vec![], PayoutRecordState::Erased));
+    assert_eq!((record.rule.as_str(), record.changed_at), ("cn.aml.transaction_records", told.until));
+    assert_eq!(record.ground, "");
+}
+
+#[tokio::test]
 async fn money_that_comes_in_after_the_quote_is_noticed_and_nothing_lapses() {
     let world = World::new().await;
     world.record_benefit("").await;
@@ -213,10 +242,21 @@ fn benefit(id: &str) -> Event {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_wallet_keeps_to_the_contract() {
-    let balance = types::Money { currency: Currency::parse("CNY").unwrap(), minor_units: 12_840 };
-    let scenario = Scenario::new(Wallet::default(), |_| vec![benefit("ben_1")])
+    let given = |_: &SubjectId| vec![benefit("ben_1")];
+    let scenario = Scenario::new(Wallet::default(), given)
         .changed_by([benefit("ben_2")])
-        .blocked_by([Event::BalanceRecorded(balance)], [Event::BalancePaidOut { amount: balance, at: None }])
         .adds(["exeunt.wallet.v1.BenefitLapsed"]);
+    conformance::check(scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_out_of_which_money_is_paid_keeps_to_the_contract_too() {
+    let balance = types::Money { currency: Currency::parse("CNY").unwrap(), minor_units: 12_840 };
+    let paid_out = Event::BalancePaidOut { amount: balance, at: None };
+    let before = paid_out.clone();
+    let scenario = Scenario::new(Wallet::default(), move |_| vec![benefit("ben_1"), before.clone()])
+        .changed_by([benefit("ben_2")])
+        .blocked_by([Event::BalanceRecorded(balance)], [paid_out])
+        .adds(["exeunt.wallet.v1.BenefitLapsed", "exeunt.wallet.v1.PayoutRecordRestricted"]);
     conformance::check(scenario).await;
 }

@@ -12,7 +12,7 @@ use proto::{types::v1::Money as PbMoney, wallet::v1 as pb};
 use service_kit::{BadRequest, Violations};
 use types::{CancellationId, Currency, Money, SubjectId, Timestamp};
 
-use crate::domain::{Benefit, BenefitId, BenefitKind, Event, State};
+use crate::domain::{Basis, Benefit, BenefitId, BenefitKind, Event, Gone, Record, Restriction, State};
 
 /// A request as it was read, with what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +117,29 @@ pub fn wallet(subject: &SubjectId, state: &State) -> pb::Wallet {
         balances: state.remaining().map(money).collect(),
         benefits: state.benefits.iter().map(benefit).collect(),
         paid_out: state.paid_out.iter().copied().map(money).collect(),
+        payout_record: payout_record(&state.record),
+    }
+}
+
+fn payout_record(record: &Record) -> Option<pb::PayoutRecord> {
+    match record {
+        Record::Open => None,
+        Record::Restricted(it) => Some(pb::PayoutRecord {
+            state: pb::PayoutRecordState::Restricted.into(),
+            ground: it.ground.clone(),
+            rule: it.basis.rule.clone(),
+            source: it.basis.source.clone(),
+            restricted_until: it.until.map(Timestamp::to_proto),
+            changed_at: Some(it.since.to_proto()),
+        }),
+        Record::Erased(it) => Some(pb::PayoutRecord {
+            state: pb::PayoutRecordState::Erased.into(),
+            ground: String::new(),
+            rule: it.basis.rule.clone(),
+            source: it.basis.source.clone(),
+            restricted_until: it.due.map(Timestamp::to_proto),
+            changed_at: Some(it.since.to_proto()),
+        }),
     }
 }
 
@@ -166,6 +189,21 @@ pub fn encode(event: &Event) -> Encoded {
             cancellation_id: cancellation.to_string(),
             lapsed_at: Some(at.to_proto()),
         }),
+        Event::PayoutRecordRestricted(it) => Encoded::of(&pb::PayoutRecordRestricted {
+            cancellation_id: it.cancellation.to_string(),
+            ground: it.ground.clone(),
+            rule: it.basis.rule.clone(),
+            source: it.basis.source.clone(),
+            restricted_until: it.until.map(Timestamp::to_proto),
+            restricted_at: Some(it.since.to_proto()),
+        }),
+        Event::PayoutRecordErased(it) => Encoded::of(&pb::PayoutRecordErased {
+            cancellation_id: it.cancellation.to_string(),
+            rule: it.basis.rule.clone(),
+            source: it.basis.source.clone(),
+            erased_at: Some(it.since.to_proto()),
+            restricted_until: it.due.map(Timestamp::to_proto),
+        }),
     }
 }
 
@@ -184,6 +222,8 @@ pub fn decode(kind: &str, schema: u16, payload: &Bytes) -> Result<Event, Unreada
         }),
         1 if kind == pb::BenefitRecorded::full_name() => message(payload, benefit_recorded),
         1 if kind == pb::BenefitLapsed::full_name() => message(payload, benefit_lapsed),
+        1 if kind == pb::PayoutRecordRestricted::full_name() => message(payload, record_restricted),
+        1 if kind == pb::PayoutRecordErased::full_name() => message(payload, record_erased),
         _ => Err("is not known".to_owned()),
     };
     event.map_err(|detail| unreadable(kind, schema, detail))
@@ -212,6 +252,25 @@ fn benefit_lapsed(message: pb::BenefitLapsed) -> Option<Event> {
         cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
         at: Timestamp::from_proto(&message.lapsed_at?)?,
     })
+}
+
+fn record_restricted(message: pb::PayoutRecordRestricted) -> Option<Event> {
+    Some(Event::PayoutRecordRestricted(Restriction {
+        ground: message.ground,
+        basis: Basis { rule: message.rule, source: message.source },
+        until: optional(message.restricted_until, |at| Timestamp::from_proto(&at))?,
+        cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
+        since: Timestamp::from_proto(&message.restricted_at?)?,
+    }))
+}
+
+fn record_erased(message: pb::PayoutRecordErased) -> Option<Event> {
+    Some(Event::PayoutRecordErased(Gone {
+        basis: Basis { rule: message.rule, source: message.source },
+        cancellation: CancellationId::parse(&message.cancellation_id).ok()?,
+        since: Timestamp::from_proto(&message.erased_at?)?,
+        due: optional(message.restricted_until, |at| Timestamp::from_proto(&at))?,
+    }))
 }
 
 fn amount(message: Option<PbMoney>) -> Option<Money> {

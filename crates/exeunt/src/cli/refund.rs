@@ -20,7 +20,8 @@ pub enum RefundCommand {
     Decide(Decide),
     /// Confirm that a refund was paid
     Paid(Paid),
-    /// List a subject's refunds, in the order in which they came up
+    /// List those that somebody has to decide on or to pay, what is due first before the others, or all of
+    /// a subject's
     List(List),
 }
 
@@ -98,12 +99,18 @@ pub struct Paid {
     request_id: String,
 }
 
-/// Whose refunds.
+/// Which refunds.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Whose
-    #[arg(long)]
+    /// All of this subject's, in the order in which they came up
+    #[arg(long, default_value = "")]
     subject: String,
+    /// How many at most of those that are open, 1 to 1000
+    #[arg(long, default_value_t = 100)]
+    limit: i32,
+    /// Where the list before ended
+    #[arg(long, default_value = "")]
+    page_token: String,
 }
 
 /// Reads `CNY:25.00`.
@@ -196,11 +203,25 @@ async fn paid(servers: &Servers, flags: Paid, output: &Output) -> Result<(), Fai
 }
 
 async fn list(servers: &Servers, flags: List, output: &Output) -> Result<(), Failure> {
-    let request = pb::ListRefundsRequest { subject_id: flags.subject };
-    let answer = service(servers).await?.list_refunds(request).await?.into_inner();
-    output.answer(&answer, |answer| {
-        if answer.refunds.is_empty() { "no refunds\n".into() } else { table(&answer.refunds) }
-    });
+    let told =
+        |refunds: &[pb::Refund]| if refunds.is_empty() { "no refunds\n".into() } else { table(refunds) };
+    let mut service = service(servers).await?;
+    if !flags.subject.is_empty() {
+        let request = pb::ListRefundsRequest { subject_id: flags.subject };
+        let answer = service.list_refunds(request).await?.into_inner();
+        output.answer(&answer, |answer| told(&answer.refunds));
+        return Ok(());
+    }
+    let request = pb::ListOpenRefundsRequest {
+        states: Vec::new(),
+        page_size: flags.limit,
+        page_token: flags.page_token,
+    };
+    let answer = service.list_open_refunds(request).await?.into_inner();
+    output.answer(&answer, |answer| told(&answer.refunds));
+    if !answer.next_page_token.is_empty() {
+        output.aside(&format!("there are more: --page-token {}", answer.next_page_token));
+    }
     Ok(())
 }
 

@@ -187,6 +187,7 @@ async fn a_refund_is_applied_for_decided_paid_and_listed() {
     let mut service = SubscriptionServiceClient::new(app.channel.clone());
     let recorded = service.record_subscription(request).await.unwrap().into_inner().subscription.unwrap();
     assert_eq!(stdout(&ask(&["list", "--subject", &subject])), "no refunds\n");
+    assert_eq!(stdout(&ask(&["list"])), "no refunds\n");
 
     let applied = ask_json(&["apply", "--subscription", &recorded.subscription_id, "--reason", "unused"]);
     assert_eq!(applied["refund"]["state"], "REFUND_STATE_UNDER_REVIEW");

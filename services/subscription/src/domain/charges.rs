@@ -77,6 +77,12 @@ pub(super) fn record(state: &State, charge: Charge, then: Consequent) -> Result<
     let Some(subscription) = state.get(charge.subscription.as_str()) else {
         return Err(Rejection::Unknown(charge.subscription));
     };
+    let gone = |(id, reference): &(SubscriptionId, String)| {
+        (id, reference) == (&charge.subscription, &charge.reference)
+    };
+    if state.erased_charges.iter().any(gone) {
+        return Ok(vec![]);
+    }
     let known = |it: &&Charge| {
         (&it.subscription, it.reference.as_str()) == (&charge.subscription, charge.reference.as_str())
     };

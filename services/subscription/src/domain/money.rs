@@ -3,8 +3,8 @@
 use types::Timestamp;
 
 use super::{
-    Approval, Billing, Charge, Decided, LateCharge, Refund, RefundId, RefundReason, RefundState, Refusal,
-    State, SubscriptionId,
+    Approval, Billing, Charge, Decided, Gone, Late, LateCharge, Refund, RefundId, RefundReason, RefundState,
+    Refusal, Restriction, State, SubscriptionId, records,
 };
 
 /// What has happened to money.
@@ -62,6 +62,31 @@ pub enum MoneyEvent {
         /// When.
         at: Timestamp,
     },
+    /// Nobody has decided on it, or paid it, in time.
+    RefundOverdue {
+        /// The refund's id.
+        id: RefundId,
+        /// For which subscription.
+        subscription: SubscriptionId,
+        /// Who is late.
+        late: Late,
+        /// By when they had to.
+        due: Timestamp,
+    },
+    /// The records of refunds are kept for one ground only.
+    RecordsRestricted {
+        /// Of which.
+        refunds: Vec<RefundId>,
+        /// Why and until when.
+        restriction: Restriction,
+    },
+    /// The records of refunds are gone.
+    RecordsErased {
+        /// Of which.
+        refunds: Vec<RefundId>,
+        /// Why and since when.
+        gone: Gone,
+    },
 }
 
 impl MoneyEvent {
@@ -76,7 +101,10 @@ impl MoneyEvent {
             | Self::LateChargeSeen(_)
             | Self::RefundApproved { .. }
             | Self::RefundRefused { .. }
-            | Self::RefundPaid { .. } => None,
+            | Self::RefundPaid { .. }
+            | Self::RefundOverdue { .. }
+            | Self::RecordsRestricted { .. }
+            | Self::RecordsErased { .. } => None,
         }
     }
 }
@@ -97,6 +125,7 @@ pub(super) fn evolve(state: &mut State, event: &MoneyEvent) {
             reason: *reason,
             applied_at: *at,
             state: RefundState::UnderReview { until: *review_until },
+            kept: None,
         }),
         MoneyEvent::RefundApproved { id, subscription, reason, approval, decided } => {
             let state = RefundState::Approved(*approval, decided.clone());
@@ -109,6 +138,7 @@ pub(super) fn evolve(state: &mut State, event: &MoneyEvent) {
                     reason: *reason,
                     applied_at: decided.at,
                     state,
+                    kept: None,
                 }),
             }
         }
@@ -126,6 +156,11 @@ pub(super) fn evolve(state: &mut State, event: &MoneyEvent) {
                     RefundState::Paid { approval, decided, reference: reference.clone(), at: *at };
             }
         }
+        MoneyEvent::RefundOverdue { .. } => {}
+        MoneyEvent::RecordsRestricted { refunds, restriction } => {
+            records::restrict(state, refunds, restriction);
+        }
+        MoneyEvent::RecordsErased { refunds, gone } => records::erase(state, refunds, gone),
     }
 }
 

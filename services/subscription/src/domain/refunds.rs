@@ -6,7 +6,7 @@
 
 use types::{Money, Timestamp};
 
-use super::{Billing, MoneyEvent, Rejection, State, SubscriptionId, Wanted};
+use super::{Billing, MoneyEvent, Rejection, Restriction, State, SubscriptionId, Wanted};
 
 types::minted_id!(
     /// One refund, and the key under which it is paid: once, whatever is repeated.
@@ -105,6 +105,15 @@ pub enum RefundState {
     },
 }
 
+/// Who has to act on a refund next, and may be late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Late {
+    /// Who decides.
+    Review,
+    /// Who pays.
+    Payment,
+}
+
 /// One refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
@@ -118,6 +127,8 @@ pub struct Refund {
     pub applied_at: Timestamp,
     /// Where it stands.
     pub state: RefundState,
+    /// Why and until when its record is kept for nothing else; none while it is in use.
+    pub kept: Option<Restriction>,
 }
 
 impl Refund {
@@ -127,6 +138,16 @@ impl Refund {
         match self.state {
             RefundState::UnderReview { until } => Some(until),
             RefundState::Refused(..) | RefundState::Approved(..) | RefundState::Paid { .. } => None,
+        }
+    }
+
+    /// Who has to act on it next, and by when; none where nobody has.
+    #[must_use]
+    pub fn due(&self) -> Option<(Late, Timestamp)> {
+        match &self.state {
+            RefundState::UnderReview { until } => Some((Late::Review, *until)),
+            RefundState::Approved(approval, _) => Some((Late::Payment, approval.pay_by)),
+            RefundState::Refused(..) | RefundState::Paid { .. } => None,
         }
     }
 
@@ -163,6 +184,15 @@ pub fn refunds<'a>(state: &'a State, wanted: &'a Wanted) -> impl Iterator<Item =
     state.refunds.iter().filter(|refund| wanted.names(refund.subscription.as_str()))
 }
 
+/// That nobody has decided on a refund, or paid it, in time. Nothing ends by that.
+#[must_use]
+pub fn refund_overdue(state: &State, id: &str, now: Timestamp) -> Option<MoneyEvent> {
+    let refund = state.refunds.iter().find(|refund| refund.id.as_str() == id)?;
+    let (late, due) = refund.due().filter(|(_, due)| *due <= now)?;
+    let (id, subscription) = (refund.id.clone(), refund.subscription.clone());
+    Some(MoneyEvent::RefundOverdue { id, subscription, late, due })
+}
+
 /// Takes an application.
 pub(super) fn apply_for(
     state: &State,
@@ -192,6 +222,9 @@ pub(super) fn decide_on(
     decision: Decision,
     decided: Decided,
 ) -> Result<Vec<MoneyEvent>, Rejection> {
+    if state.erased(&id).is_some() {
+        return Err(Rejection::RefundDecided(id));
+    }
     let Some(refund) = state.refund(&id) else { return Err(Rejection::UnknownRefund(id)) };
     let same = match (&refund.state, &decision) {
         (RefundState::UnderReview { .. }, _) => None,
@@ -221,6 +254,10 @@ pub(super) fn record_paid(
     reference: String,
     at: Timestamp,
 ) -> Result<Vec<MoneyEvent>, Rejection> {
+    // Only the record of one that was paid is erased.
+    if state.erased(&id).is_some() {
+        return Ok(vec![]);
+    }
     let Some(refund) = state.refund(&id) else { return Err(Rejection::UnknownRefund(id)) };
     match &refund.state {
         RefundState::Approved(approval, _) => {

@@ -210,6 +210,44 @@ fn that_money_went_back_is_told_and_kept_as_a_record_of_its_own() {
     assert_eq!(it.execute(&later, &state, at(NOW)).answer, Answer::Done, "its time is over");
 }
 
+#[test]
+fn the_record_of_what_went_back_is_restricted_and_goes_when_its_date_comes() {
+    let it = Subscriptions::default();
+    let state = paid(approved(ours(), "ref_1", 1_000, Destination::OriginalMeans), "ref_1");
+    let step = it.execute(&case(), &state, at(NOW));
+    let Answer::Restricted(told) = &step.answer else { panic!("is kept") };
+    let until = told[0].until.as_ref().and_then(Timestamp::from_proto).unwrap();
+    let wished = |events: &[Event]| {
+        let wishes = events.iter().flat_map(|event| it.timers(event));
+        wishes.filter(|wish| wish.kind == "erase/ref_1").map(|wish| wish.due).collect::<Vec<_>>()
+    };
+    assert_eq!(wished(&step.events), [Some(until)]);
+    let state = step.events.iter().fold(state, evolve);
+    let again = it.resume(&case(), &state, at(NOW));
+    assert_eq!((again.events, &again.answer), (vec![], &step.answer), "it does not begin twice");
+
+    let before = Timestamp::from_micros(until.as_micros() - 1);
+    assert_eq!(it.due(&state, "erase/ref_1", before), []);
+    let erased = it.due(&state, "erase/ref_1", until);
+    assert_eq!(wished(&erased), [None]);
+    let state = erased.iter().fold(state, evolve);
+    assert_eq!((state.refunds.len(), state.erased_refunds.len()), (0, 1));
+    // What is gone is told of nowhere.
+    let later = Case { assessed_at: until, ..case() };
+    assert!(it.assess(&later, &state).items.iter().all(|item| item.code != "REFUND_RECORD_KEPT"));
+}
+
+#[test]
+fn an_account_that_stays_closed_keeps_no_record_without_a_date_though_a_review_is_open() {
+    let state = paid(approved(ours(), "ref_1", 1_000, Destination::OriginalMeans), "ref_1");
+    let events = Subscriptions::default().stay_closed(&case(), &applied(state, "ref_2"), at(NOW), at(NOW));
+    let restricted = events.iter().filter_map(|event| match event {
+        Event::Money(MoneyEvent::RecordsRestricted { refunds, .. }) => Some(refunds.as_slice()),
+        _ => None,
+    });
+    assert_eq!(restricted.collect::<Vec<_>>(), [[RefundId::parse("ref_1").unwrap()]]);
+}
+
 #[tokio::test]
 async fn it_conforms_while_a_person_decides_on_a_refund() {
     let given = |subject: &SubjectId| {
@@ -239,6 +277,10 @@ async fn it_conforms_while_a_person_decides_on_a_refund() {
         .at(at(NOW))
         .then([Event::Money(approved)])
         .then([Event::Money(paid)])
-        .adds(["exeunt.subscription.v1.RenewalStopped", "exeunt.subscription.v1.AccessEnded"]);
+        .adds([
+            "exeunt.subscription.v1.RenewalStopped",
+            "exeunt.subscription.v1.AccessEnded",
+            "exeunt.subscription.v1.RefundRecordsRestricted",
+        ]);
     conformance::check(scenario).await;
 }

@@ -5,7 +5,10 @@ use service_kit::{BadRequest, Violations};
 use types::{Money, Timestamp};
 
 use super::{destination_from, reason_from};
-use crate::domain::{Charge, Destination, RefundId, RefundReason, Refusal, SubscriptionId};
+use crate::{
+    domain::{Charge, Destination, RefundId, RefundReason, Refusal, SubscriptionId},
+    work_list::{Place, Wanted},
+};
 
 /// Numbers that payers give, and those who decide.
 const REFERENCE_LENGTH_MAX: usize = 64;
@@ -13,6 +16,9 @@ const REFERENCE_LENGTH_MAX: usize = 64;
 const CODE_LENGTH_MAX: usize = 63;
 const BASIS_LENGTH_MAX: usize = 200;
 const REMEDY_LENGTH_MAX: usize = 300;
+/// How many refunds a page has where nobody says.
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: i32 = 1_000;
 
 /// Reads the request.
 ///
@@ -144,6 +150,41 @@ pub fn record_refund_paid(
     let reference = v.text("payment_reference", &request.payment_reference, REFERENCE_LENGTH_MAX);
     let at = v.past("paid_at", request.paid_at.as_ref(), now);
     v.finish(|| Some(RecordRefundPaid { id: id?, reference: reference?, at: at? }))
+}
+
+/// Reads which part of the work list is asked for; without a state both are.
+///
+/// # Errors
+/// [`BadRequest`] with every field that is wrong.
+pub fn open_refunds(request: &pb::ListOpenRefundsRequest) -> Result<Wanted, BadRequest> {
+    let mut v = Violations::new();
+    let (mut review, mut payment) = (request.states.is_empty(), request.states.is_empty());
+    for (number, state) in request.states.iter().enumerate() {
+        match pb::RefundState::try_from(*state) {
+            Ok(pb::RefundState::UnderReview) => review = true,
+            Ok(pb::RefundState::Approved) => payment = true,
+            _ => v.push(&format!("states[{number}]"), "must be UNDER_REVIEW or APPROVED"),
+        }
+    }
+    let size = v.within_range("page_size", request.page_size, 0..=PAGE_MAX);
+    let token = &request.page_token;
+    let after = page_from(token);
+    v.check(token.is_empty() || after.is_some(), "page_token", "must come from the response before");
+    v.finish(|| {
+        let limit = usize::try_from(size?).ok().filter(|size| *size > 0).unwrap_or(PAGE_DEFAULT);
+        Some(Wanted { review, payment, after, limit })
+    })
+}
+
+fn page_from(token: &str) -> Option<Place> {
+    let (micros, id) = token.split_once('.')?;
+    Some((Timestamp::from_micros(micros.parse().ok()?), RefundId::parse(id).ok()?))
+}
+
+/// The token of the page after that place.
+#[must_use]
+pub(crate) fn page_token((due, id): &Place) -> String {
+    format!("{}.{id}", due.as_micros())
 }
 
 #[cfg(test)]

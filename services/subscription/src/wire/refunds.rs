@@ -5,13 +5,13 @@ use messaging::Unreadable;
 use participant::{Encoded, wire::money, wire::money_from};
 use prost::Name;
 use proto::subscription::v1 as pb;
-use types::CancellationId;
+use types::{CancellationId, Timestamp};
 
 use super::{billing, billing_from, instant, message};
 use crate::{
     domain::{
-        Approval, Charge, Decided, Destination, LateCharge, MoneyEvent, Refund, RefundId, RefundReason,
-        RefundState, Refusal, State, SubscriptionId,
+        Approval, Basis, Charge, Decided, Destination, ErasedRefund, Gone, Late, LateCharge, MoneyEvent,
+        Refund, RefundId, RefundReason, RefundState, Refusal, Restriction, State, SubscriptionId,
     },
     quote,
 };
@@ -26,6 +26,13 @@ pub fn refund(it: &Refund, state: &State) -> pb::Refund {
         subject_id: subject.unwrap_or_default(),
         reason: reason(it.reason).into(),
         applied_at: Some(it.applied_at.to_proto()),
+        record: it.kept.as_ref().map(|it| pb::RefundRecord {
+            ground: it.ground.clone(),
+            rule: it.basis.rule.clone(),
+            source: it.basis.source.clone(),
+            restricted_until: it.until.map(Timestamp::to_proto),
+            changed_at: Some(it.since.to_proto()),
+        }),
         ..pb::Refund::default()
     };
     let decided = |by: &Decided, state: pb::RefundState, told: pb::Refund| pb::Refund {
@@ -54,6 +61,26 @@ pub fn refund(it: &Refund, state: &State) -> pb::Refund {
             paid_at: Some(at.to_proto()),
             ..decided(by, pb::RefundState::Paid, approved(approval, told))
         },
+    }
+}
+
+/// What callers see of a refund whose record is gone.
+#[must_use]
+pub fn erased_refund(it: &ErasedRefund, state: &State) -> pb::Refund {
+    let subject = state.get(it.subscription.as_str()).map(|it| it.subject.to_string());
+    pb::Refund {
+        refund_id: it.id.to_string(),
+        subscription_id: it.subscription.to_string(),
+        subject_id: subject.unwrap_or_default(),
+        state: pb::RefundState::Erased.into(),
+        record: Some(pb::RefundRecord {
+            ground: String::new(),
+            rule: it.gone.basis.rule.clone(),
+            source: it.gone.basis.source.clone(),
+            restricted_until: it.gone.due.map(Timestamp::to_proto),
+            changed_at: Some(it.gone.since.to_proto()),
+        }),
+        ..pb::Refund::default()
     }
 }
 
@@ -105,6 +132,21 @@ pub fn destination_from(destination: pb::RefundDestination) -> Option<Destinatio
         pb::RefundDestination::Unspecified => None,
         pb::RefundDestination::OriginalMeans => Some(Destination::OriginalMeans),
         pb::RefundDestination::PayOut => Some(Destination::PayOut),
+    }
+}
+
+fn late_to(late: Late) -> pb::RefundLate {
+    match late {
+        Late::Review => pb::RefundLate::Review,
+        Late::Payment => pb::RefundLate::Payment,
+    }
+}
+
+fn late_from_wire(late: pb::RefundLate) -> Option<Late> {
+    match late {
+        pb::RefundLate::Unspecified => None,
+        pb::RefundLate::Review => Some(Late::Review),
+        pb::RefundLate::Payment => Some(Late::Payment),
     }
 }
 
@@ -185,6 +227,31 @@ pub(super) fn encode(event: &MoneyEvent) -> Encoded {
                 paid_at: Some(at.to_proto()),
             })
         }
+        MoneyEvent::RefundOverdue { id, subscription, late, due } => Encoded::of(&pb::RefundOverdue {
+            refund_id: id.to_string(),
+            subscription_id: subscription.to_string(),
+            late: late_to(*late).into(),
+            due_at: Some(due.to_proto()),
+        }),
+        MoneyEvent::RecordsRestricted { refunds, restriction: it } => {
+            Encoded::of(&pb::RefundRecordsRestricted {
+                refund_ids: refunds.iter().map(ToString::to_string).collect(),
+                cancellation_id: it.cancellation.to_string(),
+                ground: it.ground.clone(),
+                rule: it.basis.rule.clone(),
+                source: it.basis.source.clone(),
+                restricted_until: it.until.map(Timestamp::to_proto),
+                restricted_at: Some(it.since.to_proto()),
+            })
+        }
+        MoneyEvent::RecordsErased { refunds, gone } => Encoded::of(&pb::RefundRecordsErased {
+            refund_ids: refunds.iter().map(ToString::to_string).collect(),
+            cancellation_id: gone.cancellation.to_string(),
+            rule: gone.basis.rule.clone(),
+            source: gone.basis.source.clone(),
+            erased_at: Some(gone.since.to_proto()),
+            restricted_until: gone.due.map(Timestamp::to_proto),
+        }),
     }
 }
 
@@ -203,6 +270,12 @@ pub(super) fn decode(kind: &str, payload: &Bytes) -> Result<Option<Option<MoneyE
         refused_from(message(kind, payload)?)
     } else if kind == pb::RefundPaid::full_name() {
         paid_from(message(kind, payload)?)
+    } else if kind == pb::RefundOverdue::full_name() {
+        overdue_from(&message(kind, payload)?)
+    } else if kind == pb::RefundRecordsRestricted::full_name() {
+        restricted_from(message(kind, payload)?)
+    } else if kind == pb::RefundRecordsErased::full_name() {
+        erased_from(message(kind, payload)?)
     } else {
         return Ok(None);
     };
@@ -285,6 +358,44 @@ fn paid_from(told: pb::RefundPaid) -> Option<MoneyEvent> {
     })
 }
 
+fn overdue_from(told: &pb::RefundOverdue) -> Option<MoneyEvent> {
+    Some(MoneyEvent::RefundOverdue {
+        id: RefundId::parse(&told.refund_id).ok()?,
+        subscription: SubscriptionId::parse(&told.subscription_id).ok()?,
+        late: late_from_wire(told.late())?,
+        due: instant(told.due_at.as_ref())?,
+    })
+}
+
+fn ids_from(told: &[String]) -> Option<Vec<RefundId>> {
+    told.iter().map(|id| RefundId::parse(id).ok()).collect()
+}
+
+fn restricted_from(told: pb::RefundRecordsRestricted) -> Option<MoneyEvent> {
+    Some(MoneyEvent::RecordsRestricted {
+        refunds: ids_from(&told.refund_ids)?,
+        restriction: Restriction {
+            ground: told.ground,
+            basis: Basis { rule: told.rule, source: told.source },
+            until: instant(told.restricted_until.as_ref()),
+            cancellation: CancellationId::parse(&told.cancellation_id).ok()?,
+            since: instant(told.restricted_at.as_ref())?,
+        },
+    })
+}
+
+fn erased_from(told: pb::RefundRecordsErased) -> Option<MoneyEvent> {
+    Some(MoneyEvent::RecordsErased {
+        refunds: ids_from(&told.refund_ids)?,
+        gone: Gone {
+            basis: Basis { rule: told.rule, source: told.source },
+            cancellation: CancellationId::parse(&told.cancellation_id).ok()?,
+            since: instant(told.erased_at.as_ref())?,
+            due: instant(told.restricted_until.as_ref()),
+        },
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use types::{Currency, Money, Timestamp};
@@ -361,6 +472,29 @@ mod tests {
             });
             let (id, subscription, reference) = (id.clone(), subscription.clone(), "pay-1".to_owned());
             events.push(MoneyEvent::RefundPaid { id, subscription, approval, reference, at: at(7) });
+        }
+        for late in [Late::Review, Late::Payment] {
+            let (id, subscription) = (id.clone(), subscription.clone());
+            events.push(MoneyEvent::RefundOverdue { id, subscription, late, due: at(8) });
+        }
+        let cancellation = || CancellationId::parse("can_1").unwrap();
+        let basis = || Basis { rule: "cn.ecl.transaction_records".into(), source: "E-commerce Law".into() };
+        for date in [None, Some(at(8))] {
+            let (ground, basis, until) = ("TRADE_RECORDS".to_owned(), basis, date);
+            events.push(MoneyEvent::RecordsRestricted {
+                refunds: vec![id.clone()],
+                restriction: Restriction {
+                    ground,
+                    basis: basis(),
+                    until,
+                    cancellation: cancellation(),
+                    since: at(9),
+                },
+            });
+            events.push(MoneyEvent::RecordsErased {
+                refunds: vec![id.clone()],
+                gone: Gone { basis: basis(), cancellation: cancellation(), since: at(9), due: date },
+            });
         }
         for event in events {
             let event = Event::Money(event);

@@ -164,6 +164,44 @@ fn what_was_paid_out_is_told_and_kept_as_a_record_of_its_own() {
     // Once its time is over, nothing is kept of it.
     let later = Case { assessed_at: Timestamp::parse("1981-01-01T00:00:00Z").unwrap(), ..case };
     assert_eq!(wallet.execute(&later, &State::default(), at(0)), Step::nothing_to_do());
-    let gone = domain::evolve(State::default(), &paid);
+    let over = domain::evolve(State::default(), &paid);
+    let step = wallet.execute(&later, &over, at(0));
+    assert_eq!(step.answer, Answer::Done);
+    let gone = step.events.iter().fold(over, domain::evolve);
+    assert_eq!(gone.paid_out, []);
     assert_eq!(wallet.execute(&later, &gone, at(0)), Step::nothing_to_do());
+}
+
+#[test]
+fn what_was_paid_out_goes_when_its_date_comes_and_not_before() {
+    let wallet = Wallet::default();
+    let day = 86_400;
+    let state = given([Event::BalancePaidOut { amount: cny(12_840), at: Some(at(10 * day)) }]);
+    let case = Case { assessed_at: at(12 * day), ..closure() };
+    let step = wallet.execute(&case, &state, at(13 * day));
+    let until = Timestamp::parse("1980-01-10T16:00:00Z").unwrap();
+    let wished = |events: &[Event]| events.iter().flat_map(|it| wallet.timers(it)).collect::<Vec<_>>();
+    let timer = |due| vec![TimerWish { kind: "erase/payout".into(), due }];
+    assert_eq!(wished(&step.events), timer(Some(until)));
+
+    let kept = step.events.iter().fold(state, domain::evolve);
+    let again = wallet.execute(&case, &kept, at(14 * day));
+    assert_eq!((again.events, again.answer), (vec![], step.answer), "it does not begin twice");
+    assert_eq!(wallet.due(&kept, "erase/payout", Timestamp::from_micros(until.as_micros() - 1)), []);
+    assert_eq!(wallet.due(&kept, "something else", until), []);
+    let erased = wallet.due(&kept, "erase/payout", until);
+    assert_eq!((erased.len(), wished(&erased)), (1, timer(None)));
+
+    let gone = erased.iter().fold(kept, domain::evolve);
+    assert_eq!((gone.paid_out.as_slice(), gone.paid_out_at), (&[][..], None));
+    assert_eq!(wallet.due(&gone, "erase/payout", until), [], "what is gone does not go again");
+}
+
+#[test]
+fn a_payout_whose_date_nobody_noted_is_kept_as_if_it_were_made_at_the_end() {
+    let state = given([Event::BalancePaidOut { amount: cny(12_840), at: None }]);
+    let Answer::Restricted(kept) = Wallet::default().execute(&closure(), &state, at(60)).answer else {
+        panic!("is kept")
+    };
+    assert_eq!(kept[0].until, Timestamp::parse("1979-12-31T16:00:00Z").map(Timestamp::to_proto));
 }

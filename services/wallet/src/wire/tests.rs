@@ -109,18 +109,39 @@ fn full_benefit() -> Benefit {
     }
 }
 
+fn basis() -> Basis {
+    Basis { rule: "cn.aml.transaction_records".into(), source: "AML Law 2024 Art. 34".into() }
+}
+
 #[test]
 fn every_event_is_stored_and_read_back() {
     let amount = Money { currency: Currency::parse("JPY").unwrap(), minor_units: 600 };
     let cancellation = CancellationId::parse("can_1").unwrap();
     let plain = Benefit { paid_value: None, expires_at: None, kind: BenefitKind::Points, ..full_benefit() };
+    let restricted = |until| {
+        Event::PayoutRecordRestricted(Restriction {
+            ground: "ANTI_MONEY_LAUNDERING".into(),
+            basis: basis(),
+            until,
+            cancellation: cancellation.clone(),
+            since: at(8),
+        })
+    };
+    let erased = |due| {
+        let (basis, cancellation) = (basis(), cancellation.clone());
+        Event::PayoutRecordErased(Gone { basis, cancellation, since: at(9), due })
+    };
     for event in [
         Event::BalanceRecorded(amount),
         Event::BalancePaidOut { amount, at: None },
         Event::BalancePaidOut { amount, at: Some(Timestamp::from_micros(5)) },
         Event::BenefitRecorded(full_benefit()),
         Event::BenefitRecorded(plain),
-        Event::BenefitLapsed { id: full_benefit().id, cancellation, at: at(7) },
+        Event::BenefitLapsed { id: full_benefit().id, cancellation: cancellation.clone(), at: at(7) },
+        restricted(None),
+        restricted(Some(at(10))),
+        erased(None),
+        erased(Some(at(10))),
     ] {
         let stored = encode(&event);
         assert_eq!(decode(&stored.kind, stored.schema, &stored.payload), Ok(event));

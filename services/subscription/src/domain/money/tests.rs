@@ -256,3 +256,38 @@ fn a_cancellation_concerns_the_refunds_of_what_it_names_also_where_that_has_ende
     assert_eq!(refunds(&state, &chosen("sub_1")).count(), 1);
     assert_eq!(refunds(&state, &chosen("sub_2")).count(), 0);
 }
+
+#[test]
+fn b21_who_is_late_with_a_refund_is_named_and_nothing_ends_by_that() {
+    let state = one(Billing::Merchant);
+    let applied = MoneyEvent::RefundApplied {
+        id: refund_id("ref_1"),
+        subscription: sub("sub_1"),
+        reason: RefundReason::Unused,
+        at: at(NOW),
+        review_until: at(LATER),
+    };
+    let state = fold(state, &[Event::Money(applied)]);
+    let overdue = |state: &State, now: &str| crate::domain::refund_overdue(state, "ref_1", at(now));
+    assert_eq!(overdue(&state, NOW), None);
+    let late = |late, due| {
+        let (id, subscription) = (refund_id("ref_1"), sub("sub_1"));
+        Some(MoneyEvent::RefundOverdue { id, subscription, late, due: at(due) })
+    };
+    let event = overdue(&state, LATER);
+    assert_eq!(event, late(Late::Review, LATER));
+    let events: Vec<_> = event.into_iter().map(Event::Money).collect();
+    assert_eq!(fold(state.clone(), &events), state);
+
+    let approval =
+        Approval { amount: cny(1), destination: Destination::OriginalMeans, pay_by: at(PERIOD_END) };
+    let decided = Decided { by: AUTOMATIC.into(), at: at(LATER) };
+    let decide_it =
+        Command::DecideRefund { id: refund_id("ref_1"), decision: Decision::Approve(approval), decided };
+    let state = when(state, decide_it);
+    assert_eq!(overdue(&state, LATER), None);
+    assert_eq!(overdue(&state, PERIOD_END), late(Late::Payment, PERIOD_END));
+    let (id, reference) = (refund_id("ref_1"), "pay-1".to_owned());
+    let state = when(state, Command::RecordRefundPaid { id, reference, at: at(LATER) });
+    assert_eq!(overdue(&state, PERIOD_END), None);
+}
