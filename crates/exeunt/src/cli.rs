@@ -9,6 +9,7 @@ mod calls;
 mod client;
 mod closures;
 mod conformance;
+mod consumers;
 mod failure;
 mod guardian;
 mod hold;
@@ -111,6 +112,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Appeal { command } => appeal::run(&servers()?, command, output).await,
         Command::Guardian { command } => guardian::run(&servers()?, command, output).await,
         Command::Closures => closures::list(&servers()?, output).await,
+        Command::Consumers => consumers::list(&servers()?, output).await,
         Command::Relays => relays::list(&servers()?, output).await,
         Command::Republish(flags) => relays::republish(&servers()?, flags, output).await,
     }

@@ -2,6 +2,7 @@
 //! handled, and publishing again.
 
 mod closures;
+mod consumers;
 mod republish;
 mod wire;
 
@@ -24,6 +25,7 @@ use tonic::{Request, Response, Status};
 use types::{Caller, Clock, Timestamp};
 
 use crate::error::Error;
+pub use consumers::Reading;
 use wire::{Discard, Key, Listing, PageToken};
 
 /// The stream, in the store concerned, of what was given up.
@@ -53,16 +55,22 @@ impl Stored {
 #[derive(Clone)]
 pub struct Operations {
     stores: Arc<[Stored]>,
+    reading: Arc<[Reading]>,
     clock: Arc<dyn Clock>,
     cases: Option<(CaseOperations, Gate)>,
 }
 
 impl Operations {
-    /// Operates on these stores and, where this process coordinates, on its cancellations, once the
-    /// coordinator lets calls in.
+    /// Operates on these stores, tells of these readers of the log and, where this process coordinates,
+    /// operates on its cancellations, once the coordinator lets calls in.
     #[must_use]
-    pub fn new(stores: Vec<Stored>, clock: Arc<dyn Clock>, cases: Option<(CaseOperations, Gate)>) -> Self {
-        Self { stores: stores.into(), clock, cases }
+    pub fn new(
+        stores: Vec<Stored>,
+        reading: Vec<Reading>,
+        clock: Arc<dyn Clock>,
+        cases: Option<(CaseOperations, Gate)>,
+    ) -> Self {
+        Self { stores: stores.into(), reading: reading.into(), clock, cases }
     }
 
     fn cases(&self) -> Result<&CaseOperations, Status> {
@@ -264,6 +272,14 @@ impl OperationsService for Operations {
         let claim = RequestClaim::new(&caller, &wanted.request_id, digest);
         self.discard(wanted, &caller, claim).await?;
         Ok(Response::new(pb::DiscardParkedResponse {}))
+    }
+
+    async fn list_consumers(
+        &self,
+        _: Request<pb::ListConsumersRequest>,
+    ) -> Result<Response<pb::ListConsumersResponse>, Status> {
+        let consumers = self.reading.iter().map(consumers::told).collect();
+        Ok(Response::new(pb::ListConsumersResponse { consumers }))
     }
 
     async fn list_relays(

@@ -157,6 +157,8 @@ pub enum Command {
     },
     /// Up to where each participant has applied the ledger of closed subjects
     Closures,
+    /// How what each service reads from the log is getting on, and which partitions have stopped
+    Consumers,
     /// How far each service has published what its store holds
     Relays,
     /// Publish again what stores hold, after topics or records of them were lost

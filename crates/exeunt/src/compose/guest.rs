@@ -24,7 +24,7 @@ impl Guest {
         let start = move |options| -> Starting {
             Box::pin(async move {
                 let runtime = Runtime::new(participant, options, true).await?;
-                let watched = Watched::new(None, &runtime.consumer());
+                let watched = Watched::new(&part, None, &runtime.consumer());
                 Ok((Part::new(part, |stop| runtime.run(stop)), watched))
             })
         };

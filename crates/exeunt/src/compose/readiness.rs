@@ -8,11 +8,15 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+use crate::operations::Reading;
+
 /// The name under which health tells of the whole process.
 const PROCESS: &str = "";
 
 /// A service whose readiness is told.
 pub(super) struct Watched {
+    /// What it reads from the log.
+    reading: Reading,
     /// Its gRPC name; none for a participant without calls of its own.
     service: Option<&'static str>,
     health: watch::Receiver<ConsumerHealth>,
@@ -21,10 +25,16 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(service: Option<&'static str>, consumer: &ConsumerHandle) -> Self {
-        let watched = Self { service, health: consumer.health(), gate: Gate::default() };
+    pub(super) fn new(name: &str, service: Option<&'static str>, consumer: &ConsumerHandle) -> Self {
+        let (reading, health) = (Reading::new(name, consumer), consumer.health());
+        let watched = Self { reading, service, health, gate: Gate::default() };
         watched.let_in();
         watched
+    }
+
+    /// What it reads from the log.
+    pub(super) fn reading(&self) -> Reading {
+        self.reading.clone()
     }
 
     /// What stands before the service's calls.

@@ -110,8 +110,8 @@ fn cannot_start<E: Into<Cause>>(service: &str) -> impl FnOnce(E) -> StartError {
     move |error| StartError::Service { service: service.into(), source: error.into() }
 }
 
-fn watched<S: NamedService>(_: &S, consumer: &ConsumerHandle) -> Watched {
-    Watched::new(Some(S::NAME), consumer)
+fn watched<S: NamedService>(name: &str, _: &S, consumer: &ConsumerHandle) -> Watched {
+    Watched::new(name, Some(S::NAME), consumer)
 }
 
 /// Builds the services of these roles. The coordinator comes last, since it is told the keys of those
@@ -136,7 +136,7 @@ pub(super) async fn build(
             if roles.contains(&$role) {
                 let service = $name::build($options).await.map_err(cannot_start(stringify!($name)))?;
                 let grpc = service.grpc().max_decoding_message_size(bytes_max);
-                let watched = watched(&grpc, &service.consumer());
+                let watched = watched(stringify!($name), &grpc, &service.consumer());
                 server = server.gated(grpc, watched.gate());
                 ready.push(watched);
                 parts.push(Part::new(stringify!($name), |stop| service.run(stop)));
@@ -176,7 +176,7 @@ pub(super) async fn build(
         let coordinator = coordinator(&mut bench).await?;
         let jwks: Jwks = coordinator.jwks();
         let grpc = coordinator.grpc().max_decoding_message_size(bytes_max);
-        let watched = watched(&grpc, &coordinator.consumer());
+        let watched = watched(cancellation::NAME, &grpc, &coordinator.consumer());
         cases = Some((coordinator.operations(), watched.gate()));
         server = server.gated(grpc, watched.gate()).jwks(move || jwks.json());
         ready.push(watched);
@@ -185,7 +185,8 @@ pub(super) async fn build(
         let own: JwkSet = std::mem::take(&mut bench.own_keys).into_iter().collect();
         server = server.jwks(move || own.to_json());
     }
-    let operations = Operations::new(bench.engines.stores.clone(), bench.clock.clone(), cases);
+    let reading = ready.iter().map(Watched::reading).collect();
+    let operations = Operations::new(bench.engines.stores.clone(), reading, bench.clock.clone(), cases);
     server = server.service(operations.grpc().max_decoding_message_size(bytes_max));
     Ok(Composed { server, parts, watched: ready, engines: bench.engines })
 }

@@ -24,7 +24,7 @@ impl Stage {
             let store = Store::open(&url, StoreOptions::default()).await.unwrap();
             stores.push(Stored { service: service.into(), store });
         }
-        let operations = Operations::new(stores.clone(), Arc::new(SystemClock), None);
+        let operations = Operations::new(stores.clone(), Vec::new(), Arc::new(SystemClock), None);
         Self { operations, stores, _home: home }
     }
 

@@ -17,13 +17,21 @@ async fn an_unreadable_record_is_parked_listed_tried_again_and_given_up() {
         headers: Vec::new(),
         payload: Some(Bytes::from_static(b"\xff\xff")),
     };
-    app.running.log().publish(vec![poison]).await.unwrap();
+    app.running.log().publish(vec![poison.clone()]).await.unwrap();
     let mut operations = OperationsServiceClient::new(app.channel.clone());
     let parked = eventually(async || {
         let answer = operations.list_parked(pb::ListParkedRequest::default()).await.unwrap();
         answer.into_inner().records.pop()
     })
     .await;
+    let consumers =
+        operations.list_consumers(pb::ListConsumersRequest {}).await.unwrap().into_inner().consumers;
+    let counts: Vec<_> = consumers.iter().map(|one| (one.joined, one.parked_keys)).collect();
+    assert_eq!(counts, [(true, 0), (true, 0), (true, 0), (true, 0), (true, 0), (true, 1)], "{consumers:?}");
+    let told = program(&["--server", &app.server, "consumers"]);
+    let row = stdout(&told).lines().find(|line| line.starts_with("cancellation")).unwrap().to_owned();
+    let partitions = consumers[5].partitions.to_string();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["cancellation", "reading", &partitions, "1"]);
     // Nothing vouches for it, so that it lies apart and its key is free.
     let key = format!("apart:{}:can_poisoned", parked.offset);
     assert_eq!((parked.service.as_str(), parked.key.as_str()), ("cancellation", key.as_str()));
