@@ -15,6 +15,9 @@ use tonic::{
     Code, Response, Status,
     transport::{Channel, Endpoint},
 };
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use crate::process::BOUND;
 
@@ -138,6 +141,16 @@ impl Client {
         let got = surely(async || self.cancellation.clone().get_keys(can::GetKeysRequest {}).await).await;
         keys::JwkSet::parse(&got.jwks_json).unwrap()
     }
+}
+
+/// Waits until a process says of itself that it serves.
+pub async fn serving(url: &str) {
+    let health = HealthClient::new(Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy());
+    until("everything to be ready", async || {
+        let answer = health.clone().check(HealthCheckRequest::default()).await.ok()?.into_inner();
+        (answer.status() == ServingStatus::Serving).then_some(())
+    })
+    .await;
 }
 
 /// Looks every so often until there is something, within a bound.

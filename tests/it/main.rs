@@ -21,3 +21,4 @@ mod secured;
 mod session;
 mod settle;
 mod stage;
+mod topics;

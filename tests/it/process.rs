@@ -58,6 +58,8 @@ pub struct Installation {
     pub data: TempDir,
     pub engines: Engines,
     pub port: u16,
+    /// What its environment says besides.
+    pub variables: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
 
@@ -65,7 +67,7 @@ impl Installation {
     pub fn new(engines: Engines) -> Self {
         // Taken and given back: nobody else is likely to get it before us, and restarts need the same.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { data: TempDir::new().unwrap(), engines, port, child: None }
+        Self { data: TempDir::new().unwrap(), engines, port, variables: Vec::new(), child: None }
     }
 
     pub fn url(&self) -> String {
@@ -83,6 +85,7 @@ impl Installation {
         if let Engines::Real { event_store, event_log } = &self.engines {
             command.args(["--event-store", event_store, "--event-log", event_log]);
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(self.log());
         command
     }
@@ -122,16 +125,27 @@ impl Installation {
         assert!(status.success(), "it ended with {status}:\n{}", self.last_words());
     }
 
-    /// The memory of the process, as the system counts it: now, and at most.
-    pub fn memory(&self) -> String {
+    /// The most memory that the process has had since it was started, in MiB.
+    pub fn peak_mib(&self) -> u64 {
         let id = self.child.as_ref().unwrap().id();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let counted = status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
-        counted.collect::<Vec<_>>().join(", ")
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1_024
+    }
+
+    /// What it has stored, for whoever goes on with it after the process has ended.
+    pub fn into_data(mut self) -> TempDir {
+        assert!(self.child.is_none());
+        std::mem::replace(&mut self.data, TempDir::new().unwrap())
+    }
+
+    /// Everything that it has said, over restarts.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("stderr.log")).unwrap_or_default()
     }
 
     pub fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(self.data.path().join("stderr.log")).unwrap_or_default();
+        let log = self.said();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

@@ -1,15 +1,16 @@
 //! A start with many open cancellations: nothing that it does grows with how many there are.
 //!
-//! With `EXEUNT_RESTART_OPEN=50000` and `--nocapture` it says instead how long a process with so many
-//! takes to answer, and how much memory.
+//! With `--nocapture` it says how long a process takes until it serves, and how much memory;
+//! `EXEUNT_RESTART_OPEN=50000` makes it so many.
 
 use std::time::Instant;
 
+use exeunt::compose::Overrides;
 use futures::StreamExt as _;
 use proto::{cancellation::v1 as can, types::v1 as words};
 
 use crate::{
-    client::{Client, until},
+    client::{Client, serving, until},
     process::{Engines, Installation},
     settle::register,
     stage::Stage,
@@ -24,41 +25,49 @@ const STREAMS_LOADED_MAX: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_with_many_open_cancellations_reads_none_of_them() {
-    if let Ok(open) = std::env::var("EXEUNT_RESTART_OPEN") {
-        return measure(open.parse().unwrap()).await;
-    }
-    let mut stage = Stage::start(Engines::Embedded).await;
-    let ids = many(&stage.client(), OPEN).await;
-    stage.published().await;
-    stage.stop().await;
+    starts_with_many_open(Engines::Embedded, "embedded").await;
+}
 
-    stage.start_again().await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_with_many_open_cancellations_reads_none_of_them_on_postgresql_and_kafka() {
+    match Engines::real() {
+        Some(engines) => starts_with_many_open(engines, "PostgreSQL and Kafka").await,
+        None => eprintln!("skipped: no PostgreSQL and Kafka are named"),
+    }
+}
+
+async fn starts_with_many_open(engines: Engines, named: &str) {
+    let open = std::env::var("EXEUNT_RESTART_OPEN").map_or(OPEN, |open| open.parse().unwrap());
+    let mut installation = Installation::new(engines.clone());
+    installation.start();
+    let client = Client::new(&installation.url());
+    let ids = many(&client, open).await;
+    installation.kill();
+
+    let began = Instant::now();
+    installation.start();
+    let listens = began.elapsed();
+    serving(&installation.url()).await;
+    let (serves, peak_mib) = (began.elapsed(), installation.peak_mib());
+    client.get(&ids[0]).await;
+    let answers = began.elapsed();
+    still_open(&client, &ids).await;
+    eprintln!(
+        "{named}, {open} open: listens after {listens:?}, serves after {serves:?} with a peak of {peak_mib} MiB, \
+         has answered after {answers:?}; {} MiB after reading ten",
+        installation.peak_mib()
+    );
+    installation.stop();
+
+    // Once more in this process, where one can see what it looked at.
+    let mut stage = Stage::start_on(installation.into_data(), engines, &[], Overrides::default()).await;
     stage.ready().await;
     for stored in stage.running.stores() {
         let (service, loaded) = (&stored.service, stored.store.loaded());
-        assert!(loaded <= STREAMS_LOADED_MAX, "{service} loaded {loaded} streams of {OPEN} at its start");
+        assert!(loaded <= STREAMS_LOADED_MAX, "{service} loaded {loaded} streams of {open} at its start");
     }
     still_open(&stage.client(), &ids).await;
     stage.stop().await;
-}
-
-/// Says how long a process takes until it answers, and how much memory.
-async fn measure(open: usize) {
-    let mut installation = Installation::new(Engines::Embedded);
-    installation.start();
-    let client = Client::new(&installation.url());
-    let began = Instant::now();
-    let ids = many(&client, open).await;
-    eprintln!("{open} opened and quoted in {:?}; {}", began.elapsed(), installation.memory());
-    installation.kill();
-    let began = Instant::now();
-    installation.start();
-    let listening = began.elapsed();
-    client.get(&ids[0]).await;
-    eprintln!("listens after {listening:?}, answers after {:?}; {}", began.elapsed(), installation.memory());
-    still_open(&client, &ids).await;
-    eprintln!("after reading ten of them: {}", installation.memory());
-    installation.stop();
 }
 
 /// They are where they were.

@@ -14,12 +14,9 @@ use proto::{
 use service_kit::{Config, config::Sources};
 use tempfile::TempDir;
 use tonic::transport::Endpoint;
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
 
 use crate::{
-    client::{Client, until},
+    client::{Client, serving, until},
     ledger::{all_events, store_url},
     process::{BOUND, Engines, binary},
     settle::settle_in,
@@ -33,7 +30,6 @@ pub struct Stage {
     pub data: TempDir,
     pub engines: Engines,
     pub running: Running,
-    settings: BTreeMap<String, String>,
 }
 
 /// A person's subject and their cancellation.
@@ -50,7 +46,16 @@ impl Stage {
 
     /// The same with other settings.
     pub async fn start_with(engines: Engines, settings: &[(&str, &str)], overrides: Overrides) -> Self {
-        let data = TempDir::new().unwrap();
+        Self::start_on(TempDir::new().unwrap(), engines, settings, overrides).await
+    }
+
+    /// The same on what is stored already.
+    pub async fn start_on(
+        data: TempDir,
+        engines: Engines,
+        settings: &[(&str, &str)],
+        overrides: Overrides,
+    ) -> Self {
         let mut flags = BTreeMap::from([
             ("data_dir".to_owned(), data.path().display().to_string()),
             ("listen".to_owned(), "127.0.0.1:0".to_owned()),
@@ -61,25 +66,12 @@ impl Stage {
         }
         flags.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let running = compose::start(config(&flags), overrides).await.unwrap();
-        Self { data, engines, running, settings: flags }
-    }
-
-    /// Starts it again after a stop, on what it has stored.
-    pub async fn start_again(&mut self) {
-        self.running = compose::start(config(&self.settings), Overrides::default()).await.unwrap();
+        Self { data, engines, running }
     }
 
     /// Waits until every consumer has its partitions.
     pub async fn ready(&self) {
-        let health = HealthClient::new(Endpoint::from_shared(self.url()).unwrap().connect_lazy());
-        until("everything to be ready", || {
-            let mut health = health.clone();
-            async move {
-                let answer = health.check(HealthCheckRequest::default()).await.ok()?.into_inner();
-                (answer.status() == ServingStatus::Serving).then_some(())
-            }
-        })
-        .await;
+        serving(&self.url()).await;
     }
 
     pub fn url(&self) -> String {

@@ -33,7 +33,7 @@ const KEK: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 pub enum Release {
     /// The build under test.
     Current,
-    /// The one before it, which knows neither roles nor a shared folder.
+    /// The one before it, which is started without naming a shared folder.
     Previous(PathBuf),
 }
 
@@ -158,7 +158,7 @@ impl Fleet {
         let shared = self.dir.path().join("shared");
         match release {
             Release::Current => server.flag("--shared-dir", &shared.to_string_lossy()),
-            // It knows its own folder only: links make what stands there common to all.
+            // Links make what stands in its own folder common to all, so that it need not know a shared one.
             Release::Previous(_) => {
                 for place in SHARED {
                     let link = server.dir().join(place);

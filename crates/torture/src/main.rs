@@ -88,10 +88,15 @@ async fn torture(flags: &Flags) -> Result<bool> {
         println!("{count:>5}  {fault}");
     }
     println!("{:>5}  answers of requests lost, so that they were sent again", verdict.lost_answers);
+    println!("{:>5}  records sent again", verdict.repeated);
     if !verdict.is_good() {
         println!("{}", verdict.findings());
         println!("logs: {}", fleet.keep().display());
     }
+    println!(
+        "{:>5}  other faults: gaps, parked records, receipts, journeys that failed",
+        verdict.faults.len()
+    );
     println!("{verdict}");
     Ok(verdict.ensure_good().is_ok())
 }

@@ -41,6 +41,8 @@ pub struct Verdict {
     pub faults: Vec<String>,
     /// How many answers of requests were lost, so that the same request was sent again.
     pub lost_answers: usize,
+    /// How many records came to topics once more.
+    pub repeated: usize,
 }
 
 impl Verdict {
@@ -183,34 +185,30 @@ fn compare(verdict: &mut Verdict, accepted: &[Accepted], ledgers: &[Ledger], all
             }
         }
     }
-    let mut effects: Vec<(&str, &str, usize)> = vec![
-        ("identity", "exeunt.identity.v1.KeyDestroyed", whole.len()),
-        ("identity", "exeunt.identity.v1.SubjectClosed", whole.len()),
-        ("cancellation", "exeunt.cancellation.v1.SubjectClosed", whole.len()),
+    let of_whole: BTreeSet<&str> = subjects(accepted, |journey| journey != Journey::Named);
+    let mut effects = vec![
+        ("identity", "exeunt.identity.v1.KeyDestroyed", of_whole.clone()),
+        ("identity", "exeunt.identity.v1.SubjectClosed", of_whole.clone()),
+        ("cancellation", "exeunt.cancellation.v1.SubjectClosed", of_whole),
     ];
     for thing in Thing::ALL {
         let (service, kind) = thing.end();
-        let wanted = accepted.iter().filter(|it| it.journey == Journey::Whole(thing)).count();
-        effects.push((service, kind, wanted));
+        effects.push((service, kind, subjects(accepted, |journey| journey == Journey::Whole(thing))));
     }
     for (service, kind, wanted) in effects {
         let Some(ledger) = ledgers.iter().find(|ledger| ledger.service == service) else { continue };
         let found = ledger.of(kind);
-        verdict.doubled.extend(
-            found
-                .iter()
-                .filter(|(_, times)| **times > 1)
-                .map(|(stream, times)| format!("{kind}: {times} times in {stream}")),
-        );
-        if found.len() < wanted {
-            verdict.lost.push(format!("{kind}: {} streams have it instead of {wanted}", found.len()));
-        } else if found.len() > wanted && all_known {
-            verdict.doubled.push(format!("{kind}: {} streams have it instead of {wanted}", found.len()));
-        }
+        once(verdict, kind, &wanted, found.iter().map(|(subject, times)| (&**subject, *times)), all_known);
     }
 }
 
-/// Each that is wanted is found exactly once, and nothing else.
+/// Whose journeys are such.
+fn subjects(accepted: &[Accepted], such: impl Fn(Journey) -> bool) -> BTreeSet<&str> {
+    accepted.iter().filter(|it| such(it.journey)).map(|it| it.subject_id.as_str()).collect()
+}
+
+/// Each that is wanted is found exactly once, and nothing else. Whatever is found more than once is told,
+/// also where nobody knows all that was asked for.
 fn once<'a>(
     verdict: &mut Verdict,
     what: &str,
@@ -219,13 +217,10 @@ fn once<'a>(
     all_known: bool,
 ) {
     let found: BTreeMap<&str, usize> = found.collect();
-    for id in wanted {
-        match found.get(id) {
-            None => verdict.lost.push(format!("{what} of {id}")),
-            Some(1) => {}
-            Some(times) => verdict.doubled.push(format!("{what} of {id}: {times} times")),
-        }
-    }
+    let lost = wanted.iter().filter(|id| !found.contains_key(**id));
+    verdict.lost.extend(lost.map(|id| format!("{what} of {id}")));
+    let again = found.iter().filter(|(_, times)| **times > 1);
+    verdict.doubled.extend(again.map(|(id, times)| format!("{what}: {times} times in {id}")));
     let unasked = found.keys().filter(|id| all_known && !wanted.contains(**id));
     verdict.doubled.extend(unasked.map(|id| format!("{what} of {id}, which nobody asked for")));
 }
@@ -310,6 +305,18 @@ mod tests {
         *twice[4].counts.get_mut("exeunt.wallet.v1.BenefitLapsed").unwrap().values_mut().next().unwrap() = 2;
         let verdict = judged(&two(), &twice);
         assert_eq!((verdict.lost.len(), verdict.doubled.len()), (0, 3), "{verdict:?}");
+    }
+
+    #[test]
+    fn an_effect_on_somebody_else_is_lost_and_doubled() {
+        let mut wrong = ledgers(&two());
+        let lapsed = wrong[4].counts.get_mut("exeunt.wallet.v1.BenefitLapsed").unwrap();
+        let times = lapsed.remove("subject of two").unwrap();
+        lapsed.insert("subject of one".into(), times);
+        let verdict = judged(&two(), &wrong);
+        let kind = "exeunt.wallet.v1.BenefitLapsed";
+        assert_eq!(verdict.lost, [format!("{kind} of subject of two")]);
+        assert_eq!(verdict.doubled, [format!("{kind} of subject of one, which nobody asked for")]);
     }
 
     #[test]

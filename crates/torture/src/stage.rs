@@ -89,6 +89,7 @@ pub struct Stage {
     turn: usize,
     extra: Option<String>,
     planted: BTreeSet<String>,
+    repeated: usize,
 }
 
 impl Stage {
@@ -101,7 +102,8 @@ impl Stage {
         let mut fleet = Fleet::new(site.engines()?, layout)?;
         fleet.start().await?;
         let load = Load::start(fleet.client(), plan);
-        Ok(Self { fleet, site, load, plan, dice, turn: 0, extra: None, planted: BTreeSet::new() })
+        let planted = BTreeSet::new();
+        Ok(Self { fleet, site, load, plan, dice, turn: 0, extra: None, planted, repeated: 0 })
     }
 
     /// Does it, to its end: what was taken away is back when this returns, though processes may still
@@ -134,7 +136,7 @@ impl Stage {
             Fault::FreezeDatabase => self.database_is(Wire::Frozen).await,
             Fault::FailOver => self.fail_over().await,
             Fault::Poison => self.plant().await,
-            Fault::Repeat => stranger::repeat(&self.fleet.engines, &mut self.dice).await,
+            Fault::Repeat => self.repeat().await,
         };
         struck.with_context(|| fault.to_string())
     }
@@ -156,12 +158,12 @@ impl Stage {
     /// # Errors
     /// When the judge cannot do its work.
     pub async fn judge(self, quiet: Duration) -> Result<(Verdict, Fleet)> {
-        let Self { mut fleet, site, load, planted, .. } = self;
+        let Self { mut fleet, site, load, planted, repeated, .. } = self;
         site.mend();
         fleet.start().await?;
         let asked = load.finish().await.with_context(|| fleet.last_words())?;
         let verdict = judge(&mut fleet, asked, &planted, quiet).await?;
-        Ok((verdict, fleet))
+        Ok((Verdict { repeated, ..verdict }, fleet))
     }
 
     async fn replica(&mut self) -> Result<()> {
@@ -180,6 +182,11 @@ impl Stage {
 
     async fn plant(&mut self) -> Result<()> {
         self.planted.extend(stranger::plant(&self.fleet.engines).await?);
+        Ok(())
+    }
+
+    async fn repeat(&mut self) -> Result<()> {
+        self.repeated += stranger::repeat(&self.fleet.engines, &mut self.dice).await?;
         Ok(())
     }
 

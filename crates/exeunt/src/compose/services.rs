@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use cancellation::{Jwks, Roster};
+use cancellation::{CaseOperations, Jwks, Roster};
 use event_store::StoreOptions;
 use keys::{Jwk, JwkSet, SigningKey};
 use messaging::ConsumerHandle;
 use policy::Packs;
-use service_kit::{Config, Server, config::EventLogPlace};
+use service_kit::{Config, Server, config::EventLogPlace, server::Gate};
 use tonic::server::NamedService;
 use types::{Clock, ParticipantName};
 
@@ -95,6 +95,11 @@ impl Bench {
             member,
             batched_signatures: self.batched_signatures,
         })
+    }
+
+    fn operations(&self, ready: &[Watched], cases: Option<(CaseOperations, Gate)>) -> Operations {
+        let reading = ready.iter().map(Watched::reading).collect();
+        Operations::new(self.engines.stores.clone(), reading, self.clock.clone(), cases)
     }
 
     /// Saves a coordinator in the same process from waiting for what the participant announces.
@@ -185,8 +190,7 @@ pub(super) async fn build(
         let own: JwkSet = std::mem::take(&mut bench.own_keys).into_iter().collect();
         server = server.jwks(move || own.to_json());
     }
-    let reading = ready.iter().map(Watched::reading).collect();
-    let operations = Operations::new(bench.engines.stores.clone(), reading, bench.clock.clone(), cases);
+    let operations = bench.operations(&ready, cases);
     server = server.service(operations.grpc().max_decoding_message_size(bytes_max));
     Ok(Composed { server, parts, watched: ready, engines: bench.engines })
 }
