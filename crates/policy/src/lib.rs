@@ -12,6 +12,7 @@ mod pack;
 mod packs;
 mod period;
 mod read;
+mod record;
 mod retention;
 
 pub use calendar::Calendar;
@@ -24,6 +25,7 @@ pub use pack::{
 };
 pub use packs::{Files, Packs};
 pub use period::Period;
+pub use record::{Basis, Gone, Restriction, Treatment};
 pub use retention::{
     Anchor, Category, ControllerClass, DataFacts, Retention, RetentionAction, RetentionRule, Ruling, Term,
     is_ground,

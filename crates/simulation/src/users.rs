@@ -193,14 +193,14 @@ impl Users {
             let it = &self.people[person];
             let open = it.journeys.iter().any(|journey| !journey.is_over());
             let others: Vec<Verb> = [
-                ("hld_", Verb::Release),
+                ("", Verb::Release),
                 ("apl_", Verb::DecideAppeal),
                 ("sub_", Verb::Refunds),
                 ("ref_", Verb::DecideRefund),
                 ("ref_", Verb::PayRefund),
             ]
             .into_iter()
-            .filter_map(|(prefix, verb)| (open && it.has(prefix)).then_some(verb))
+            .filter_map(|(prefix, verb)| (open && (prefix.is_empty() || it.has(prefix))).then_some(verb))
             .collect();
             for verb in others {
                 calls.push(self.call(person, None, verb, dice));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use devices::{CLEAN_UPS_MAX, CleanUp};
 pub use erasure::{EVIDENCE, Suspension, drop_suspended, expire, let_evidence_go, resume, treat};
 pub use holds::{End, HOLDS_MAX, Hold, HoldId, NewHold, Reach, Release, expire_hold, free_at};
-pub use policy::{Category, ControllerClass};
+pub use policy::{Basis, Category, ControllerClass, Restriction};
 use types::{CancellationId, SubjectId, Timestamp};
 
 /// How many data sets of one subject may be held at the same time. An assessment names each of them,
@@ -34,15 +34,6 @@ pub struct Controller {
     pub class: Option<ControllerClass>,
 }
 
-/// The rule that decided.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Basis {
-    /// Its id; empty where it was decided before rules had ids.
-    pub rule: String,
-    /// Law and article.
-    pub source: String,
-}
-
 /// What goes when a data set is erased or anonymised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
@@ -50,21 +41,6 @@ pub struct Content {
     pub system: String,
     /// When the last event in it took place.
     pub last_event_at: Timestamp,
-}
-
-/// Why a data set is kept for nothing else, and until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restriction {
-    /// The only ground on which it may be read.
-    pub ground: String,
-    /// The rule that says so.
-    pub basis: Basis,
-    /// Until when; `None` while nobody can say.
-    pub until: Option<Timestamp>,
-    /// The cancellation that restricted it.
-    pub cancellation: CancellationId,
-    /// Since when.
-    pub since: Timestamp,
 }
 
 /// Why a data set is gone, and since when.

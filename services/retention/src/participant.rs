@@ -10,7 +10,7 @@ use proto::participant::v1 as pb;
 use types::{Item, ItemKind, ParticipantName, Scope, Timestamp};
 
 use crate::{
-    domain::{self, Basis, Category, DataSet, DataSetId, Event, HoldId, Holding, State, Treated, Treatment},
+    domain::{self, Category, DataSet, DataSetId, Event, HoldId, Holding, State, Treated, Treatment},
     wire,
 };
 
@@ -92,8 +92,7 @@ impl Retention {
                 Treatment::Restrict { ground: ground.clone(), until }
             }
         };
-        let (rule, source) = (ruling.rule.id.clone(), ruling.rule.authority.source.clone());
-        let treated = Treated { id: set.id.clone(), treatment, basis: Basis { rule, source } };
+        let treated = Treated { id: set.id.clone(), treatment, basis: ruling.basis() };
         Some(Planned { set, treated, pack, from_closure: ruling.from_closure })
     }
 }

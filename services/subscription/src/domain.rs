@@ -16,7 +16,8 @@ pub use charges::{AUTOMATIC, Charge, Consequent, LateCharge};
 pub use ending::{Consequence, Ending, Wanted, consequences, end, ended_by, waiting};
 pub use freezing::{freeze, frozen, not_suspended, overdue, resumable_until, thaw};
 pub use money::MoneyEvent;
-pub use records::{Basis, ErasedRefund, Gone, Restriction, Treatment, expire, treat, treated};
+pub use policy::{Basis, Gone, Restriction, Treatment};
+pub use records::{ErasedRefund, expire, treat, treated};
 pub use refunds::{
     Approval, Decided, Decision, Destination, Late, REVIEWS_MAX, Refund, RefundId, RefundReason, RefundState,
     Refusal, refund_overdue, refunds,

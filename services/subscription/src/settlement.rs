@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use participant::{Account, Case};
-use policy::{Category, ControllerClass, DataFacts, Packs, RetentionAction};
+use policy::{Category, ControllerClass, DataFacts, Packs};
 use proto::participant::v1::{Kept, QuoteItem, QuoteItemKind, Waiting, WaitingOn};
 use types::{Money, Timestamp};
 
 use crate::{
-    domain::{self, Basis, Destination, Event, LateCharge, MoneyEvent, Refund, State, Treatment, Wanted},
+    domain::{self, Destination, Event, LateCharge, MoneyEvent, Refund, State, Treatment, Wanted},
     quote,
 };
 
@@ -85,15 +85,7 @@ fn ruled(packs: &Packs, region: &str, paid_at: Timestamp, closed_at: Timestamp) 
         last_event_at: paid_at,
         account_closed_at: Some(closed_at),
     })?;
-    let basis = Basis { rule: ruling.rule.id.clone(), source: ruling.rule.authority.source.clone() };
-    Some(match &ruling.rule.action {
-        RetentionAction::Restrict { ground, .. } if ruling.until.is_none_or(|until| until > closed_at) => {
-            Treatment::Restrict { ground: ground.clone(), basis, until: ruling.until }
-        }
-        RetentionAction::Restrict { .. } | RetentionAction::Erase | RetentionAction::Anonymise => {
-            Treatment::Erase(basis)
-        }
-    })
+    Some(ruling.treatment(closed_at))
 }
 
 /// What becomes of the record of what went back to the subject; none where nothing did.

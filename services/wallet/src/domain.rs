@@ -4,7 +4,8 @@ mod record;
 
 use std::collections::BTreeMap;
 
-pub use record::{Basis, Gone, Record, Restriction, Treatment, expire, treat};
+pub use policy::{Basis, Gone, Restriction, Treatment};
+pub use record::{Record, expire, treat};
 use types::{CancellationId, Currency, Money, Timestamp};
 
 /// How many currencies may have a balance. An assessment names each of them, and must fit into one

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use messaging::Unreadable;
 use participant::{Answer, Assessed, Case, Encoded, Participant, Step, TimerWish, wire::money};
-use policy::{Category, ControllerClass, DataFacts, Packs, RetentionAction};
+use policy::{Category, ControllerClass, DataFacts, Packs};
 use proto::participant::v1 as pb;
 use types::{Money, ParticipantName, Scope, Timestamp};
 
 use crate::{
-    domain::{self, Basis, Benefit, BenefitKind, Event, State, Treatment},
+    domain::{self, Benefit, BenefitKind, Event, State, Treatment},
     wire,
 };
 
@@ -56,17 +56,7 @@ impl Wallet {
             last_event_at: state.paid_out_at.unwrap_or(case.assessed_at),
             account_closed_at: Some(case.assessed_at),
         })?;
-        let basis = Basis { rule: ruling.rule.id.clone(), source: ruling.rule.authority.source.clone() };
-        Some(match &ruling.rule.action {
-            RetentionAction::Restrict { ground, .. }
-                if ruling.until.is_none_or(|until| until > case.assessed_at) =>
-            {
-                Treatment::Restrict { ground: ground.clone(), basis, until: ruling.until }
-            }
-            RetentionAction::Restrict { .. } | RetentionAction::Erase | RetentionAction::Anonymise => {
-                Treatment::Erase(basis)
-            }
-        })
+        Some(ruling.treatment(case.assessed_at))
     }
 
     /// That record, while it is kept.

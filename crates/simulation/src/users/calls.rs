@@ -128,6 +128,7 @@ answers! {
     subscription::ListRefundsResponse: |it| {
         Answer::Things(it.refunds.into_iter().map(|it| it.refund_id).collect())
     };
+    retention::ListHoldsResponse: |it| Answer::Things(it.holds.into_iter().map(|it| it.hold_id).collect());
     retention::PlaceHoldResponse: |it| thing(it.hold.map(|it| it.hold_id));
     subscription::RecordSubscriptionResponse: |it| thing(it.subscription.map(|it| it.subscription_id));
     payscore::RecordAuthorizationResponse: |it| thing(it.authorization.map(|it| it.authorization_id));

@@ -3,47 +3,12 @@
 
 use types::{CancellationId, Timestamp};
 
-use super::{MoneyEvent, Refund, RefundId, State, SubscriptionId, Wanted, refunds};
+use super::{
+    Gone, MoneyEvent, Refund, RefundId, Restriction, State, SubscriptionId, Treatment, Wanted, refunds,
+};
 
 /// How many refunds one fact is about, so that it always fits into an event of the store.
 const TOGETHER_MAX: usize = 500;
-
-/// The rule that decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Basis {
-    /// Its id.
-    pub rule: String,
-    /// Law and article.
-    pub source: String,
-}
-
-/// Why a record is kept for nothing else, and until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restriction {
-    /// The only ground on which it is kept.
-    pub ground: String,
-    /// The rule that says so.
-    pub basis: Basis,
-    /// Until when; `None` while nobody can say.
-    pub until: Option<Timestamp>,
-    /// The cancellation that restricted it.
-    pub cancellation: CancellationId,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// Why a record is gone, and since when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gone {
-    /// The rule that says so.
-    pub basis: Basis,
-    /// The cancellation that erased or restricted it.
-    pub cancellation: CancellationId,
-    /// Since when.
-    pub since: Timestamp,
-    /// Where it went because a date came: that date.
-    pub due: Option<Timestamp>,
-}
 
 /// What is left of a refund whose record is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,22 +19,6 @@ pub struct ErasedRefund {
     pub subscription: SubscriptionId,
     /// Why it is gone, and since when.
     pub gone: Gone,
-}
-
-/// What the law says of a record, its date worked out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Treatment {
-    /// It is kept for one ground.
-    Restrict {
-        /// The ground.
-        ground: String,
-        /// The rule that says so.
-        basis: Basis,
-        /// Until when; `None` while nobody can say.
-        until: Option<Timestamp>,
-    },
-    /// Nothing keeps it once the account has closed.
-    Erase(Basis),
 }
 
 impl State {

@@ -3,44 +3,7 @@
 
 use types::{CancellationId, Timestamp};
 
-use super::{Event, State};
-
-/// The rule that decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Basis {
-    /// Its id.
-    pub rule: String,
-    /// Law and article.
-    pub source: String,
-}
-
-/// Why it is kept for nothing else, and until when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restriction {
-    /// The only ground on which it is kept.
-    pub ground: String,
-    /// The rule that says so.
-    pub basis: Basis,
-    /// Until when; `None` while nobody can say.
-    pub until: Option<Timestamp>,
-    /// The cancellation that restricted it.
-    pub cancellation: CancellationId,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// Why it is gone, and since when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gone {
-    /// The rule that says so.
-    pub basis: Basis,
-    /// The cancellation that erased or restricted it.
-    pub cancellation: CancellationId,
-    /// Since when.
-    pub since: Timestamp,
-    /// Where it went because a date came: that date.
-    pub due: Option<Timestamp>,
-}
+use super::{Event, Gone, Restriction, State, Treatment};
 
 /// What has become of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,22 +15,6 @@ pub enum Record {
     Restricted(Restriction),
     /// It is gone.
     Erased(Gone),
-}
-
-/// What the law says of it, its date worked out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Treatment {
-    /// It is kept for one ground.
-    Restrict {
-        /// The ground.
-        ground: String,
-        /// The rule that says so.
-        basis: Basis,
-        /// Until when; `None` while nobody can say.
-        until: Option<Timestamp>,
-    },
-    /// Nothing keeps it.
-    Erase(Basis),
 }
 
 /// Treats it as the law says when the account closes. Doing it twice adds nothing.

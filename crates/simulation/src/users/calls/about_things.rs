@@ -96,7 +96,12 @@ impl Person {
             };
             return ask!(doors, retention.place_hold(message), answer);
         }
-        let hold_id = self.one_of("hld_", dice)?;
+        // One that was placed though nobody was answered is found in the list.
+        let known = self.one_of("hld_", dice).filter(|_| call.content.is_multiple_of(2));
+        let Some(hold_id) = known else {
+            let message = retention::ListHoldsRequest { subject_id };
+            return ask!(doors, retention.list_holds(message), answer);
+        };
         let reason = "It is over.".to_owned();
         let message = retention::ReleaseHoldRequest { request_id, hold_id, reason, actor };
         ask!(doors, retention.release_hold(message))

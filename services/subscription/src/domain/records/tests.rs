@@ -4,7 +4,7 @@ use types::{Currency, Money};
 
 use super::*;
 use crate::domain::{
-    Approval, Billing, Charge, Command, Consequent, Decided, Decision, Destination, LateCharge, Plan,
+    Approval, Basis, Billing, Charge, Command, Consequent, Decided, Decision, Destination, LateCharge, Plan,
     RefundReason, Rejection, Terms, decide, evolve, money,
 };
 
