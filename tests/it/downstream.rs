@@ -54,7 +54,15 @@ impl Downstream {
     }
 
     /// Reads until that is so.
-    pub async fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+    pub async fn until(&mut self, what: &str, is_so: impl FnMut(&Self) -> bool) {
+        if !self.reaches(is_so).await {
+            let lives = self.partitions.iter().map(|(place, it)| (place, it.lives.len(), it.records));
+            panic!("waited too long for {what}: {:?}", lives.collect::<Vec<_>>());
+        }
+    }
+
+    /// Reads until that is so; false when the time is up before.
+    pub async fn reaches(&mut self, mut is_so: impl FnMut(&Self) -> bool) -> bool {
         let reading = async {
             while !is_so(self) {
                 match self.log.next(1_000).await {
@@ -73,10 +81,7 @@ impl Downstream {
                 }
             }
         };
-        if tokio::time::timeout(BOUND, reading).await.is_err() {
-            let lives = self.partitions.iter().map(|(place, it)| (place, it.lives.len(), it.records));
-            panic!("waited too long for {what}: {:?}", lives.collect::<Vec<_>>());
-        }
+        tokio::time::timeout(BOUND, reading).await.is_ok()
     }
 
     /// The same id always means the same.

@@ -46,7 +46,10 @@ async fn topics_that_were_lost_are_republished(engines: Engines) {
     stage.program(&["republish", "--from", "0", "--reason", "the cluster was lost"]);
     stage.published().await;
     let all_told = |seen: &Downstream| seen.lives() == 2 && told.keys().all(|id| seen.has_anew(id));
-    downstream.until("everything told again", all_told).await;
+    let again = downstream.reaches(all_told).await;
+    let missing: Vec<_> =
+        told.iter().filter(|(id, _)| !downstream.has_anew(id)).map(|(id, told)| (id, &told.0)).collect();
+    assert!(again, "{} lives, and not told again: {missing:?}", downstream.lives());
     for service in SERVICES {
         consumed(&stage, service, &downstream).await;
     }
